@@ -1,0 +1,82 @@
+package config
+
+import "slices"
+
+// Prefix begins the name of every variable that Aftercall reads.
+const Prefix = "AFTERCALL_"
+
+// Mask says how much of a value may be shown.
+type Mask int
+
+// Masks.
+const (
+	Shown    Mask = iota // as it is
+	Password             // a URL: shown without its password
+	Secret               // never
+)
+
+// Variable is a setting as people see it.
+type Variable struct {
+	Name    string // with the prefix
+	Text    string // what it does, in a sentence or two, for docs/configuration.md
+	Example string
+	Mask    Mask
+}
+
+// variables are all that any service knows, in the order of the documentation.
+var variables = []Variable{
+	// Where things are.
+	{Name: "AFTERCALL_BROKERS", Example: "kafka-1:9092,kafka-2:9092",
+		Text: "Addresses of Kafka brokers to start from, separated by commas."},
+	{Name: "AFTERCALL_DATABASE_URL", Example: "postgres://aftercall@db/aftercall", Mask: Password,
+		Text: "PostgreSQL's address, for the projector and admin. Router and sender need no database."},
+	{Name: "AFTERCALL_LISTEN", Example: "0.0.0.0:8420",
+		Text: "Address of the API and the console (admin)."},
+	{Name: "AFTERCALL_PUBLIC_URL", Example: "https://aftercall.example.com",
+		Text: "Address under which people reach the console, as it stands in links."},
+	{Name: "AFTERCALL_OPS_LISTEN", Example: "0.0.0.0:9100",
+		Text: "Address of /livez, /readyz and /metrics; empty for none. It asks for no token: keep it inside."},
+
+	// Who this is.
+	{Name: "AFTERCALL_INSTANCE", Example: "router-0",
+		Text: "Name of this instance, unique within its service and the same after a restart: the router's transactional id and static membership rest on it."},
+	{Name: "AFTERCALL_LOG_LEVEL", Example: "debug",
+		Text: "Least severe level that is logged: debug, info, warn or error."},
+
+	// Secrets.
+	{Name: "AFTERCALL_KEYSET", Mask: Secret,
+		Text: "Tink keyset (JSON, AES-256-GCM) that encrypts signing secrets and header values. Usually given as AFTERCALL_KEYSET_FILE."},
+	{Name: "AFTERCALL_ADMIN_TOKEN", Mask: Secret,
+		Text: "API token that admin makes valid at start, with all scopes. Usually given as AFTERCALL_ADMIN_TOKEN_FILE."},
+
+	// What comes in.
+	{Name: "AFTERCALL_SOURCES", Example: "contoso.queue.v2=App.QueueWebhook",
+		Text: "Further topics to read CDRs from, each with its event type."},
+	{Name: "AFTERCALL_MAX_RECORD_BYTES", Example: "1048576",
+		Text: "Largest CDR that is accepted, in bytes, up to 8 MiB."},
+	{Name: "AFTERCALL_START_AT", Example: "start",
+		Text: "Where to begin on a topic whose log no longer reaches back to its beginning while no offset is committed; without it the service stops and explains."},
+	{Name: "AFTERCALL_OU_SEPARATOR", Example: "/",
+		Text: "What separates the units of an organization path."},
+
+	// Where webhooks may go.
+	{Name: "AFTERCALL_ALLOW_ADDRESSES", Example: "10.2.0.0/16:8443,127.0.0.0/8:*",
+		Text: "Addresses that webhooks may go to although they are not public, or although the port is not a usual one."},
+	{Name: "AFTERCALL_DENY_ADDRESSES", Example: "10.2.0.7:9092",
+		Text: "Addresses that webhooks must never go to, whatever is allowed."},
+	{Name: "AFTERCALL_ALLOW_HTTP", Example: "true",
+		Text: "Whether an endpoint may be http:// rather than https://."},
+}
+
+// Variables returns every setting that some service knows, in the order of the
+// documentation.
+func Variables() []Variable { return slices.Clone(variables) }
+
+func variable(name string) (Variable, bool) {
+	for _, v := range variables {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return Variable{}, false
+}
