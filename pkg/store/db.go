@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// DB is one open store. It is safe for concurrent use.
+type DB struct {
+	sql    *sql.DB
+	engine Engine
+	now    func() time.Time
+}
+
+// Engine is what the databases don't agree on.
+type Engine interface {
+	// Name is "postgres" or "sqlite".
+	Name() string
+	// Time is t as an argument of a query. The zero time is NULL.
+	Time(t time.Time) any
+	// Project writes a batch in one transaction, or nothing of it.
+	Project(ctx context.Context, b *Batch) (Projected, error)
+	// PublishLock takes the lock of the one publisher of subscriptions without
+	// waiting for it.
+	PublishLock(ctx context.Context) (release func(), ok bool, err error)
+	// Conflict says that err is a violated uniqueness.
+	Conflict(err error) bool
+	// Close ends what the engine holds besides the pool.
+	Close() error
+}
+
+// New makes a store of a pool whose schema is migrated. The packages postgres
+// and sqlite call it from their Open.
+func New(pool *sql.DB, e Engine) *DB {
+	return &DB{sql: pool, engine: e, now: time.Now}
+}
+
+// SQL is the pool, for what has no method here: read-only queries of tests and
+// of the public views.
+func (d *DB) SQL() *sql.DB { return d.sql }
+
+// Dialect is "postgres" or "sqlite".
+func (d *DB) Dialect() string { return d.engine.Name() }
+
+// Ping says whether the database answers.
+func (d *DB) Ping(ctx context.Context) error { return d.sql.PingContext(ctx) }
+
+// Close ends all connections.
+func (d *DB) Close() error {
+	err := d.engine.Close()
+	if e := d.sql.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// Project writes a batch and moves its offsets, in one transaction. It answers
+// ErrOffsetMoved when an offset was not where the batch says, and
+// ErrUnstorable when the database refuses a value; in both cases, and in any
+// other error, nothing of the batch is written.
+func (d *DB) Project(ctx context.Context, b *Batch) (Projected, error) {
+	return d.engine.Project(ctx, b)
+}
+
+// PublishLock takes the lock of the one publisher of subscriptions without
+// waiting: ok is false while another one holds it. release gives it back; so
+// does the end of the process.
+func (d *DB) PublishLock(ctx context.Context) (release func(), ok bool, err error) {
+	return d.engine.PublishLock(ctx)
+}

@@ -1,0 +1,23 @@
+package store
+
+import "errors"
+
+// Kinds of failure that callers act on.
+var (
+	// ErrNotFound says that there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrExists says that a row of this id or name is there already.
+	ErrExists = errors.New("already there")
+	// ErrVersion says that the subscription has changed since it was read.
+	ErrVersion = errors.New("the version is not the current one")
+	// ErrCursor says that a cursor was not made by this store for this list.
+	ErrCursor = errors.New("the cursor is not one of this list")
+	// ErrOffsetMoved says that somebody else has projected from these offsets:
+	// nothing was written, and the offsets are to be read again.
+	ErrOffsetMoved = errors.New("the projected offset has moved")
+	// ErrPayloadExpired says that the event is known but its payload is gone.
+	ErrPayloadExpired = errors.New("the payload has expired")
+	// ErrUnstorable says that the database refuses what one of the rows holds,
+	// and would refuse it again: trying again without that row is the way on.
+	ErrUnstorable = errors.New("the database refuses a value")
+)
