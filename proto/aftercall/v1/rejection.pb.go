@@ -31,7 +31,7 @@ type Rejection struct {
 	LastOffset int64 `protobuf:"varint,2,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"`
 	// Stable code: not_json, not_utf8, not_object, too_large, call_id_missing,
 	// call_id_invalid, type_contradiction, too_many_matches, version_unknown,
-	// batch_too_large.
+	// batch_too_large, header_invalid.
 	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
 	// The field concerned, as a JSON pointer, or the header's name.
 	Field string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
