@@ -103,14 +103,14 @@ start_postgres() {
     [ "$(id -u)" = 0 ] && chown postgres: "$pgdata"
     as_postgres "$pgbin/initdb" -D "$pgdata" -U aftercall -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$state/initdb.log" 2>&1 9>&- ||
       { cat "$state/initdb.log" >&2; die "initdb failed (see above)"; }
-    # Nothing here is worth a sync: a killed server keeps its data, only a power cut would not.
+    # No syncs: a killed server keeps its data all the same, only a power cut would
+    # not. But synchronous_commit stays on: off, a kill loses what was committed last.
     as_postgres tee -a "$pgdata/postgresql.conf" >/dev/null <<CONF
 listen_addresses = '127.0.0.1'
 port = $postgres_port
 unix_socket_directories = ''
 max_connections = 200
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 timezone = 'UTC'
 CONF
