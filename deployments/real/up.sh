@@ -115,8 +115,9 @@ full_page_writes = off
 timezone = 'UTC'
 CONF
   fi
-  as_postgres "$pgbin/pg_ctl" -D "$pgdata" -l "$log" -w -t 60 -s start </dev/null >/dev/null 2>&1 9>&- ||
-    { as_postgres tail -30 "$log" >&2; die "PostgreSQL did not start (the end of $log is above)"; }
+  # Straight after a kill -9 the old server's children may still hold its memory.
+  pg_start() { as_postgres "$pgbin/pg_ctl" -D "$pgdata" -l "$log" -w -t 60 -s start </dev/null >"$state/pg_ctl.log" 2>&1 9>&-; }
+  await 20 pg_start || { as_postgres tail -30 "$log" >&2; die "PostgreSQL did not start (the end of $log is above)"; }
   head -1 "$pgdata/postmaster.pid" >"$state/postgres.pid"
   "$pgbin/psql" -h 127.0.0.1 -p "$postgres_port" -U aftercall -d postgres -qAt \
     -c "select 1 from pg_database where datname = 'aftercall'" | grep -q 1 ||
