@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
-	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/pkg/topic"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 )
 
 // Header is the record header that names the kind and its major version, such
@@ -129,11 +129,12 @@ func Kind(r *kgo.Record) string {
 // concurrency of 8, else eight, so that a fast endpoint is not bound to one
 // partition. It is kept over retries.
 func ShardKey(d *aftercallv1.Delivery, maxConcurrency int) string {
-	shards := uint32(Shards(maxConcurrency))
-	if shards == 1 {
-		return d.GetSubscriptionId() + "/0"
-	}
-	return d.GetSubscriptionId() + "/" + strconv.Itoa(int(fnv32a(d.GetDeliveryId())%shards))
+	return ShardKeyAt(d.GetSubscriptionId(), int(fnv32a(d.GetDeliveryId())%uint32(Shards(maxConcurrency))))
+}
+
+// ShardKeyAt is the key of one shard of a subscription.
+func ShardKeyAt(subscriptionID string, shard int) string {
+	return subscriptionID + "/" + strconv.Itoa(shard)
 }
 
 // Shards is the number of keys over which a subscription's deliveries spread.

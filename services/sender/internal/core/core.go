@@ -1,0 +1,616 @@
+package core
+
+import (
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/pkg/webhook"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/outcome"
+	"github.com/aftercall/aftercall/services/sender/internal/tracker"
+)
+
+// Subscriptions is what is known of aftercall.subscriptions. Offset is
+// exclusive: every change below it has been applied.
+type Subscriptions interface {
+	Get(id string) (*subscription.Subscription, bool)
+	Offset() int64
+}
+
+// Config sets the limits of a core. Zero values take the defaults.
+type Config struct {
+	// MaxInFlight bounds the requests under way, 512.
+	MaxInFlight int
+	// Budget bounds the bytes of unfinished records, 64 MiB.
+	Budget int
+	// Window bounds the received records above a partition's commit, 131,072.
+	Window int
+	// MaxRuns bounds the runs of the offset map, tracker.MaxRuns.
+	MaxRuns int
+	// PartitionOf tells the partition of a key in aftercall.deliveries.
+	PartitionOf func(key string) int32
+}
+
+const (
+	// behindWait is how long a record waits in memory for the subscriptions it
+	// was routed with, before it is put off.
+	behindWait = time.Second
+	// longWait makes a queued record one that waits too long when there is
+	// pressure.
+	longWait = 5 * time.Second
+	// presence is how long an endpoint counts as there after its last record.
+	presence = time.Minute
+	// fairShare is the part of a shared limit that one may hold while others
+	// are there.
+	fairShare = 8
+)
+
+// Core holds what a sender has taken in. See the package comment.
+type Core struct {
+	cfg         Config
+	subs        Subscriptions
+	assignments map[int32]*assignment
+	endpoints   map[string]*endpoint
+	// ring of endpoints that may have something to send, served in turn.
+	ring     []*endpoint
+	sleeping []*endpoint
+	// undecided are jobs without a subscription's queue: records of an unknown
+	// version, to be parked.
+	undecided []*Job
+	inFlight  int
+	replays   int
+	bytes     int
+	paused    bool
+	relieved  time.Time
+	// epoch counts assignments and revocations: shares depend on them.
+	epoch    int
+	counters Counters
+	actions  []Action
+}
+
+// Counters count since the start.
+type Counters struct {
+	Duplicates int64
+	Diverted   int64
+}
+
+// Kind of an action.
+type Kind uint8
+
+// What the shell is asked to do with a job.
+const (
+	// Post it, then tell Answered and, when the outcome is acknowledged, Settled.
+	Post Kind = iota + 1
+	// Divert it to a delay topic, then tell Settled.
+	Divert
+	// End it without a request, then tell Settled.
+	End
+	// Park a record that this build cannot read, as it is, then tell Settled.
+	Park
+)
+
+// Action is one thing to do.
+type Action struct {
+	Kind Kind
+	Job  *Job
+	// Subscription as it is now; nil when there is none.
+	Subscription *subscription.Subscription
+	// Progress of the delivery in its schedule.
+	Progress outcome.Progress
+	// Reason of a Divert or End.
+	Reason string
+	// Tier and Announce of a Divert: announced are the first one of a delivery
+	// and each change of reason.
+	Tier     topic.Tier
+	Announce bool
+	// State that an End leaves the delivery in.
+	State aftercallv1.DeliveryState
+}
+
+// Reasons of a deferral.
+const (
+	ReasonQueueFull           = "queue_full"
+	ReasonPaused              = "paused"
+	ReasonSubscriptionUnknown = "subscription_unknown"
+)
+
+// New returns a core without partitions.
+func New(cfg Config, subs Subscriptions) *Core {
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = 512
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = 64 << 20
+	}
+	if cfg.Window == 0 {
+		cfg.Window = 131072
+	}
+	if cfg.MaxRuns == 0 {
+		cfg.MaxRuns = tracker.MaxRuns
+	}
+	return &Core{cfg: cfg, subs: subs, assignments: map[int32]*assignment{}, endpoints: map[string]*endpoint{}}
+}
+
+// Assign takes a partition over at its committed offset, with the map of what
+// was finished above it.
+func (c *Core) Assign(partition int32, committed int64, finished tracker.Map, metadata string) {
+	c.assignments[partition] = &assignment{
+		partition: partition,
+		tracker:   tracker.New(committed, finished),
+		active:    map[identity]*Job{},
+		committed: Commit{committed, metadata},
+	}
+	c.epoch++
+}
+
+// Admit takes one record in. Records of a partition come in the order of their
+// offsets. A nil delivery is a record that this build cannot read.
+func (c *Core) Admit(j *Job, now time.Time) {
+	a := c.assignments[j.Partition]
+	if a == nil || a.revoking {
+		return
+	}
+	if !a.tracker.Receive(j.Offset) {
+		return
+	}
+	j.assignment, j.admitted, j.stage = a, now, queued
+	c.bytes += j.Size
+	if j.Delivery == nil {
+		c.undecided = append(c.undecided, j)
+		return
+	}
+	id := j.identity()
+	if first := a.active[id]; first != nil {
+		first.copies = append(first.copies, j)
+		return
+	}
+	if a.recent.has(id) {
+		c.counters.Duplicates++
+		c.finish(j)
+		return
+	}
+	a.active[id] = j
+	e := c.endpoint(j.Delivery.GetSubscriptionId())
+	j.endpoint, e.lastSeen = e, now
+	e.bytes += j.Size
+	e.push(j)
+	c.ready(e)
+}
+
+func (c *Core) endpoint(id string) *endpoint {
+	e := c.endpoints[id]
+	if e == nil {
+		e = &endpoint{id: id, queuedIn: map[int32]int{}}
+		c.endpoints[id] = e
+	}
+	return e
+}
+
+// ready puts an endpoint with work into the ring, unless it sleeps.
+func (c *Core) ready(e *endpoint) {
+	if !e.ready && e.sleepUntil.IsZero() && e.queued() > 0 {
+		e.ready = true
+		c.ring = append(c.ring, e)
+	}
+}
+
+func (c *Core) sleep(e *endpoint, until time.Time) {
+	e.sleepUntil = until
+	c.sleeping = append(c.sleeping, e)
+}
+
+// Pause stops Next from starting anything: no outcome could be kept, or the
+// group's health is in doubt. What is held stays.
+func (c *Core) Pause(paused bool) { c.paused = paused }
+
+// Next says what to do now. The slice is valid until the next call.
+func (c *Core) Next(now time.Time) []Action {
+	clear(c.actions)
+	c.actions = c.actions[:0]
+	if c.paused {
+		return nil
+	}
+	for _, j := range c.undecided {
+		c.take(j)
+		c.act(Action{Kind: Park, Job: j, Reason: "record version unknown"})
+	}
+	c.undecided = c.undecided[:0]
+	c.wake(now)
+	c.relieve(now)
+	for passed := 0; len(c.ring) > 0 && passed < len(c.ring); {
+		e := c.ring[0]
+		c.ring[0] = nil
+		c.ring = c.ring[1:]
+		e.ready = false
+		switch {
+		case c.serve(e, now):
+			passed = 0
+		case e.ready:
+			passed++
+		}
+	}
+	return c.actions
+}
+
+// wake returns sleeping endpoints whose time has come.
+func (c *Core) wake(now time.Time) {
+	kept := c.sleeping[:0]
+	for _, e := range c.sleeping {
+		if now.Before(e.sleepUntil) && c.subs.Offset() < c.awaited(e) {
+			kept = append(kept, e)
+			continue
+		}
+		e.sleepUntil = time.Time{}
+		c.ready(e)
+	}
+	clear(c.sleeping[len(kept):])
+	c.sleeping = kept
+}
+
+// awaited is the subscriptions offset that a sleeping endpoint waits for.
+func (c *Core) awaited(e *endpoint) int64 {
+	if j := e.lane().peek(); j != nil {
+		return j.Delivery.GetSubscriptionsOffset()
+	}
+	return 0
+}
+
+// Wake is when Next has something to do at the latest, zero when only an event
+// can bring something.
+func (c *Core) Wake() time.Time {
+	var earliest time.Time
+	for _, e := range c.sleeping {
+		if earliest.IsZero() || e.sleepUntil.Before(earliest) {
+			earliest = e.sleepUntil
+		}
+	}
+	return earliest
+}
+
+// serve does one thing for an endpoint and says whether it did. The endpoint is
+// back in the ring if it may have more to do.
+func (c *Core) serve(e *endpoint, now time.Time) bool {
+	lane := e.lane()
+	j := lane.peek()
+	if j == nil {
+		return false
+	}
+	d := j.Delivery
+	if c.subs.Offset() < d.GetSubscriptionsOffset() {
+		if until := j.admitted.Add(behindWait); now.Before(until) {
+			c.sleep(e, until)
+			return false
+		}
+		c.pop(e, lane)
+		c.divert(j, nil, 0, ReasonSubscriptionUnknown, now)
+		return true
+	}
+	sub, ok := c.subs.Get(d.GetSubscriptionId())
+	if !ok {
+		c.pop(e, lane)
+		c.end(j, nil, outcome.ReasonDeleted, outcome.StateStopped)
+		return true
+	}
+	progress := progressOf(d, sub)
+	switch firstQueued := progress.FirstQueued; {
+	case !sub.Active:
+		c.pop(e, lane)
+		c.end(j, sub, outcome.ReasonInactive, outcome.StateStopped)
+		return true
+	case e.goneVersion == sub.Version:
+		c.pop(e, lane)
+		c.end(j, sub, outcome.ReasonGone, outcome.StateStopped)
+		return true
+	case firstQueued.Before(sub.DiscardBefore):
+		c.pop(e, lane)
+		c.end(j, sub, outcome.ReasonDiscarded, outcome.StateStopped)
+		return true
+	case outcome.Expired(progress, now):
+		c.pop(e, lane)
+		c.end(j, sub, outcome.ReasonExpired, outcome.StateGivenUp)
+		return true
+	case now.Before(sub.PausedUntil):
+		c.pop(e, lane)
+		c.divert(j, sub, sub.PausedUntil.Sub(now), ReasonPaused, now)
+		return true
+	}
+	if e.inFlight >= c.limit(e, sub) {
+		// Back into the ring when one of its requests is over.
+		return false
+	}
+	if c.inFlight >= c.cfg.MaxInFlight ||
+		e.inFlight >= c.cfg.MaxInFlight/fairShare && len(c.ring) > 0 ||
+		isReplay(j) && c.replays >= c.cfg.MaxInFlight/fairShare {
+		c.ready(e)
+		return false
+	}
+	c.pop(e, lane)
+	c.take(j)
+	j.stage = posting
+	e.inFlight++
+	c.inFlight++
+	if isReplay(j) {
+		c.replays++
+	}
+	c.act(Action{Kind: Post, Job: j, Subscription: sub, Progress: progress})
+	return true
+}
+
+func isReplay(j *Job) bool { return j.Delivery.GetCause() == aftercallv1.Cause_CAUSE_REPLAY }
+
+func progressOf(d *aftercallv1.Delivery, sub *subscription.Subscription) outcome.Progress {
+	p := outcome.Progress{
+		Attempt:     int(d.GetAttempt()),
+		SingleTry:   d.GetSingleTry(),
+		FirstQueued: d.GetFirstQueuedAt().AsTime(),
+	}
+	name := subscription.DefaultSchedule
+	if sub != nil && sub.Schedule != "" {
+		name = sub.Schedule
+	}
+	s, ok := webhook.ScheduleByName(name)
+	if !ok {
+		s, _ = webhook.ScheduleByName(subscription.DefaultSchedule)
+	}
+	p.Schedule = s
+	return p
+}
+
+// pop takes the lane's head out and keeps the endpoint in the ring.
+func (c *Core) pop(e *endpoint, lane *fifo) {
+	e.unqueued(lane.pop())
+	e.turn++
+	c.ready(e)
+}
+
+// take marks a job as being worked on.
+func (c *Core) take(j *Job) {
+	j.stage = settling
+	j.assignment.busy++
+}
+
+func (c *Core) act(a Action) { c.actions = append(c.actions, a) }
+
+// end finishes a job without a request.
+func (c *Core) end(j *Job, sub *subscription.Subscription, reason string, state aftercallv1.DeliveryState) {
+	c.take(j)
+	c.act(Action{Kind: End, Job: j, Subscription: sub, Progress: progressOf(j.Delivery, sub), Reason: reason, State: state})
+}
+
+// divert puts a job off to a delay topic, or ends it when its age leaves no time
+// for that.
+func (c *Core) divert(j *Job, sub *subscription.Subscription, hold time.Duration, reason string, now time.Time) {
+	p := progressOf(j.Delivery, sub)
+	tier, ok := outcome.Deferral(hold, int(j.Delivery.GetDeferrals()), p, now)
+	if !ok {
+		c.end(j, sub, outcome.ReasonExpired, outcome.StateGivenUp)
+		return
+	}
+	c.take(j)
+	c.counters.Diverted++
+	c.act(Action{
+		Kind: Divert, Job: j, Subscription: sub, Progress: p, Reason: reason, Tier: tier,
+		Announce: j.Delivery.GetWaitReason() != reason,
+	})
+}
+
+// Answered frees the place of a posted job. Its outcome is now to be produced,
+// and Settled called when that is acknowledged.
+func (c *Core) Answered(j *Job, v outcome.Verdict, subscriptionVersion int64, now time.Time) {
+	c.free(j)
+	j.stage = settling
+	switch {
+	case v.State == outcome.StateDelivered:
+		j.endpoint.lastDelivered = now
+	case v.StateReason == outcome.ReasonGone:
+		j.endpoint.goneVersion = subscriptionVersion
+	}
+}
+
+// Abandoned frees the place of a posted job whose request was cut short because
+// its partition is lost. It has no outcome.
+func (c *Core) Abandoned(j *Job) {
+	c.free(j)
+	for _, dup := range j.copies {
+		dup.stage = finished
+		c.bytes -= dup.Size
+	}
+	c.release(j)
+}
+
+func (c *Core) free(j *Job) {
+	if j.stage != posting {
+		return
+	}
+	e := j.endpoint
+	e.inFlight--
+	c.inFlight--
+	if isReplay(j) {
+		c.replays--
+	}
+	c.ready(e)
+}
+
+// Settled finishes a job: its outcome is acknowledged.
+func (c *Core) Settled(j *Job) {
+	a := j.assignment
+	if j.stage == finished {
+		return
+	}
+	if j.Delivery != nil && !a.lost {
+		a.recent.add(j.identity())
+	}
+	for _, dup := range j.copies {
+		c.counters.Duplicates++
+		c.finish(dup)
+	}
+	c.release(j)
+	if !a.lost {
+		a.tracker.Done(j.Offset)
+	}
+}
+
+// finish marks a job done that was never worked on.
+func (c *Core) finish(j *Job) {
+	j.stage = finished
+	c.bytes -= j.Size
+	if !j.assignment.lost {
+		j.assignment.tracker.Done(j.Offset)
+	}
+}
+
+// release lets go of a job that was worked on, and of what it holds.
+func (c *Core) release(j *Job) {
+	a := j.assignment
+	a.busy--
+	j.stage = finished
+	c.bytes -= j.Size
+	if j.Delivery != nil {
+		delete(a.active, j.identity())
+		j.endpoint.bytes -= j.Size
+		c.forget(j.endpoint)
+	}
+	j.copies = nil
+}
+
+// forget drops an endpoint that holds nothing, after a while.
+func (c *Core) forget(e *endpoint) {
+	if e.bytes == 0 && e.inFlight == 0 && e.queued() == 0 && len(c.endpoints) > 1000 && c.idle(e) {
+		delete(c.endpoints, e.id)
+	}
+}
+
+func (c *Core) idle(e *endpoint) bool { return !e.ready && e.sleepUntil.IsZero() && e.goneVersion == 0 }
+
+// Revoke stops a partition's work that has not begun. It is gone from the core's
+// queues; what has begun goes on until Busy says 0.
+func (c *Core) Revoke(partition int32) {
+	a := c.assignments[partition]
+	if a == nil {
+		return
+	}
+	a.revoking = true
+	c.epoch++
+	drop := func(j *Job) bool { return j.assignment == a }
+	for _, e := range c.endpoints {
+		for _, lane := range []*fifo{&e.live, &e.replay} {
+			for _, j := range lane.remove(lane.len(), drop) {
+				e.unqueued(j)
+				e.bytes -= j.Size
+				c.drop(j)
+			}
+		}
+	}
+	kept := c.undecided[:0]
+	for _, j := range c.undecided {
+		if drop(j) {
+			c.drop(j)
+		} else {
+			kept = append(kept, j)
+		}
+	}
+	c.undecided = kept
+}
+
+// drop lets go of a queued job without marking it.
+func (c *Core) drop(j *Job) {
+	j.stage = finished
+	c.bytes -= j.Size
+	if j.Delivery != nil {
+		delete(j.assignment.active, j.identity())
+	}
+	for _, dup := range j.copies {
+		dup.stage = finished
+		c.bytes -= dup.Size
+	}
+	j.copies = nil
+}
+
+// Busy is how many jobs of a partition are posting or settling.
+func (c *Core) Busy(partition int32) int {
+	if a := c.assignments[partition]; a != nil {
+		return a.busy
+	}
+	return 0
+}
+
+// Forget ends an assignment: outcomes that arrive later change nothing.
+func (c *Core) Forget(partition int32) {
+	a := c.assignments[partition]
+	if a == nil {
+		return
+	}
+	if !a.revoking {
+		c.Revoke(partition)
+	}
+	a.lost = true
+	delete(c.assignments, partition)
+	c.epoch++
+}
+
+// Commits are the partitions whose commit would say something new.
+func (c *Core) Commits() map[int32]Commit {
+	var out map[int32]Commit
+	for p, a := range c.assignments {
+		now := Commit{Offset: a.tracker.Commit()}
+		now.Metadata = a.tracker.Finished().Encode(now.Offset)
+		if now == a.committed {
+			continue
+		}
+		if out == nil {
+			out = map[int32]Commit{}
+		}
+		out[p] = now
+	}
+	return out
+}
+
+// Committed notes what the broker has acknowledged.
+func (c *Core) Committed(commits map[int32]Commit) {
+	for p, now := range commits {
+		if a := c.assignments[p]; a != nil && now.Offset >= a.committed.Offset {
+			a.committed = now
+		}
+	}
+}
+
+// Full says that no more may be taken in.
+func (c *Core) Full() bool { return c.bytes >= c.cfg.Budget }
+
+// Intake lists the partitions to pause and to resume since the last call.
+func (c *Core) Intake() (pause, resume []int32) {
+	for p, a := range c.assignments {
+		switch full := c.partitionFull(a); {
+		case full && !a.paused:
+			a.paused = true
+			pause = append(pause, p)
+		case !full && a.paused && !c.partitionPressed(a):
+			a.paused = false
+			resume = append(resume, p)
+		}
+	}
+	return pause, resume
+}
+
+func (c *Core) partitionFull(a *assignment) bool {
+	return a.tracker.Window() >= c.cfg.Window || a.tracker.Runs() >= c.cfg.MaxRuns*85/100
+}
+
+// Stats is what the core holds now.
+type Stats struct {
+	InFlight  int
+	Held      int
+	Bytes     int
+	Endpoints int
+	Counters
+}
+
+// Stats counts what is held.
+func (c *Core) Stats() Stats {
+	s := Stats{InFlight: c.inFlight, Bytes: c.bytes, Endpoints: len(c.endpoints), Counters: c.counters}
+	for _, a := range c.assignments {
+		s.Held += a.tracker.Unfinished()
+	}
+	return s
+}
