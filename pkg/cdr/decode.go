@@ -140,6 +140,9 @@ func Decode(in Input) (*CDR, error) {
 	d.cdr.ScenarioID = d.link("ScenarioId", d.scenarioID)
 	d.cdr.ParentID = d.link("ParentId", d.parentID)
 	d.ouPath()
+	if d.suppressed > 0 {
+		d.cdr.Warnings = append(d.cdr.Warnings, fmt.Sprintf("and %d more", d.suppressed))
+	}
 	d.cdr.EventID = EventID(d.cdr.Tenant, d.cdr.Source, d.cdr.Type, d.cdr.CeID, d.cdr.CallID, in.Value)
 	return d.cdr, nil
 }
@@ -150,6 +153,8 @@ type decoder struct {
 
 	ceType  string
 	typeBad bool // ce_type is there and cannot be a type
+	fields  map[string]field
+	seen    uint64 // bits of the fields that stood already
 
 	// The fields of interest, the last of each name; kind 0 when absent.
 	call, scenarioID, parentID, ouUpper, ouLower span
@@ -161,11 +166,7 @@ type decoder struct {
 
 func (d *decoder) warn(format string, args ...any) {
 	if len(d.cdr.Warnings) == maxWarnings {
-		d.cdr.Warnings = append(d.cdr.Warnings, "")
-	}
-	if len(d.cdr.Warnings) > maxWarnings {
 		d.suppressed++
-		d.cdr.Warnings[maxWarnings] = fmt.Sprintf("and %d more", d.suppressed)
 		return
 	}
 	d.cdr.Warnings = append(d.cdr.Warnings, fmt.Sprintf(format, args...))
@@ -308,6 +309,10 @@ func (d *decoder) body() error {
 	if bytes.HasPrefix(value, bom) {
 		return &Rejected{CodeNotJSON, "", "a byte order mark stands before the JSON text; send it without"}
 	}
+	byType := fieldsByType()
+	if d.fields = byType[d.supposedType()]; d.fields == nil {
+		d.fields = byType[""]
+	}
 	s := scanner{data: value}
 	if s.space(); s.pos == len(value) {
 		return &Rejected{CodeNotJSON, "", "the record has no value; a JSON object is needed"}
@@ -339,22 +344,26 @@ func (d *decoder) member(name, value span) {
 	if name.escaped {
 		raw = []byte(name.text())
 	}
-	switch string(raw) {
-	case "CallId":
-		d.call = value
-	case "ScenarioId":
-		d.scenarioID = value
-	case "ParentId":
-		d.parentID = value
-	case "OUPath":
-		d.ouUpper = value
-	case "OuPath":
-		d.ouLower = value
-	default:
+	f, known := d.fields[string(raw)]
+	if !known {
 		if len(raw) == len("CallId") && bytes.EqualFold(raw, []byte("CallId")) {
 			d.misspelledCallID = true
 		}
+		return
 	}
+	switch f.use {
+	case useCallID:
+		d.call = value
+	case useScenarioID:
+		d.scenarioID = value
+	case useParentID:
+		d.parentID = value
+	case useOUUpper:
+		d.ouUpper = value
+	case useOULower:
+		d.ouLower = value
+	}
+	d.check(f, value)
 }
 
 func (d *decoder) callID() error {
@@ -410,22 +419,31 @@ func (d *decoder) storable(field, text string) string {
 	return strings.ReplaceAll(text, "\x00", "\uFFFD")
 }
 
+// supposedType is the type that the record has unless it is rejected.
+func (d *decoder) supposedType() string {
+	switch {
+	case d.in.TypeOfTopic != "":
+		return d.in.TypeOfTopic
+	case d.ceType != "":
+		return d.ceType
+	case d.in.Topic == topic.CDRSystem:
+		return ""
+	}
+	return topic.TypeTest
+}
+
 func (d *decoder) checkType() error {
 	expected := d.in.TypeOfTopic
 	if d.typeBad {
 		return &Rejected{CodeTypeContradiction, HeaderType, "the header is no event type"}
 	}
-	switch {
+	switch d.cdr.Type = d.supposedType(); {
 	case expected != "" && d.ceType != "" && d.ceType != expected:
 		return &Rejected{CodeTypeContradiction, HeaderType, fmt.Sprintf("the header names another event type than the topic carries, which is %s", expected)}
-	case expected != "":
-		d.cdr.Type = expected
-	case d.ceType != "":
-		d.cdr.Type = d.ceType
-	case d.in.Topic == topic.CDRSystem:
+	case d.cdr.Type == "":
 		return &Rejected{CodeTypeContradiction, HeaderType, "the topic carries several event types; the header has to name one"}
-	default:
-		d.cdr.Type = topic.TypeTest
+	case d.cdr.Cause == CauseTest && !Known(d.cdr.Type):
+		d.warn("header %s names an event type without a schema", HeaderType)
 	}
 	return nil
 }

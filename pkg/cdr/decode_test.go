@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/aftercall/aftercall/pkg/topic"
+	cdrschema "github.com/aftercall/aftercall/proto/cdr"
 )
 
 var recordTime = time.Date(2026, 3, 2, 10, 15, 0, 0, time.UTC)
@@ -394,5 +395,60 @@ func TestNoReasonAndNoWarningRepeatsAValue(t *testing.T) {
 		if strings.Contains(said, secret) {
 			t.Errorf("repeats the value: %s", said)
 		}
+	}
+}
+
+func TestDeviationsFromTheSchemaAreWarningsThatNameTheField(t *testing.T) {
+	for _, c := range []struct{ name, eventType, value, want string }{
+		{"a number for a name", topic.TypeQueue, `{"CallId":"a","QueueName":7}`, "QueueName is an integer; the schema has a string or null"},
+		{"an array for a duration", topic.TypeQueue, `{"CallId":"a","CallLength":[1]}`, "CallLength is an array; the schema has a string or a number or null"},
+		{"a fraction for an id", topic.TypeQueue, `{"CallId":"a","QueueId":1.5}`, "QueueId is a number with fraction or exponent; the schema has a string or an integer or null"},
+		{"yes for a flag", topic.TypeQueue, `{"CallId":"a","MetServiceLevel":"yes"}`, `MetServiceLevel is neither "True" nor "False"`},
+		{"an object for a list", topic.TypeAgent, `{"CallId":"a","WrapupData":{}}`, "WrapupData is an object; the schema has null or an array"},
+		{"a name twice", topic.TypeQueue, `{"CallId":"a","QueueName":"x","QueueName":"x"}`, "QueueName stands more than once; the last one counts"},
+		{"the id twice", topic.TypeQueue, `{"CallId":"a","CallId":"b"}`, "CallId stands more than once; the last one counts"},
+		{"a name in escapes", topic.TypeQueue, `{"CallId":"a","Queue\u004eame":7}`, "QueueName is an integer; the schema has a string or null"},
+		{"what another type has", topic.TypeIvr, `{"CallId":"a","MetServiceLevel":7}`, ""},
+		{"all that is left open", topic.TypeQueue, `{"CallId":7,"QueueId":7,"AgentId":"7","CallLength":1e9,"WaitTime":"00:01","TalkTime":null,"MetServiceLevel":false}`, ""},
+		{"a flag as text", topic.TypeAgent, `{"CallId":"a","IsDirectCall":"Tru\u0065"}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := strings.Join(mustDecode(t, inputOf(c.eventType, []byte(c.value))).Warnings, "; ")
+			if got != c.want {
+				t.Fatalf("warnings %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSamplesHaveNoWarnings(t *testing.T) {
+	for _, eventType := range cdrschema.Types() {
+		sample, _ := cdrschema.Sample(eventType)
+		if got := mustDecode(t, inputOf(eventType, sample)); len(got.Warnings) != 0 || got.Type != eventType {
+			t.Errorf("%s: %+v", eventType, got)
+		}
+	}
+}
+
+func TestWarningsAreBounded(t *testing.T) {
+	value := `{"CallId":"a"` + strings.Repeat(`,"QueueName":7`, 1000) + `}`
+	got := mustDecode(t, inputOf(topic.TypeQueue, []byte(value))).Warnings
+	if len(got) != maxWarnings+1 || got[maxWarnings] != "and 1983 more" {
+		t.Fatalf("%d warnings, the last one %q", len(got), got[len(got)-1])
+	}
+}
+
+func TestAnUnknownTypeOnTheTestTopicIsAWarning(t *testing.T) {
+	in := inputOf(topic.TypeTest, []byte(`{"CallId":"a"}`))
+	in.Headers = []Header{header(HeaderType, "App.Nonsense")}
+	if got := mustDecode(t, in); got.Type != "App.Nonsense" || len(got.Warnings) != 1 {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+func TestATopicOfItsOwnTypeIsTakenAsItIs(t *testing.T) {
+	in := Input{Topic: "contoso.queue.v2", TypeOfTopic: "Contoso.Special", Value: []byte(`{"CallId":"a","OUPath":"Root"}`), Timestamp: recordTime}
+	if got := mustDecode(t, in); got.Type != "Contoso.Special" || got.OUPath != "Root" || got.Cause != CauseCallEnded {
+		t.Fatalf("got %+v", got)
 	}
 }
