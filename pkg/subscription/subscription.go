@@ -3,7 +3,11 @@
 // store and no logger.
 package subscription
 
-import "time"
+import (
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/webhook"
+)
 
 // Subscription is one webhook as administered. Secrets in it are sealed: only
 // the holder of the keyset can open them.
@@ -64,8 +68,8 @@ const (
 
 // Payload formats.
 const (
-	FormatCDR         = "cdr"
-	FormatStandard    = "standard"
-	FormatCloudEvents = "cloudevents"
-	FormatAbp         = "abp"
+	FormatCDR         = webhook.FormatCDR
+	FormatStandard    = webhook.FormatStandard
+	FormatCloudEvents = webhook.FormatCloudEvents
+	FormatAbp         = webhook.FormatAbp
 )

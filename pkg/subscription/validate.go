@@ -1,0 +1,201 @@
+package subscription
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/pkg/webhook"
+)
+
+// URLRules is what a deployment allows as an endpoint.
+type URLRules = webhook.URLRules
+
+// Limits in characters.
+const (
+	MaxName        = 128
+	MaxDescription = 1024
+	MaxOUScope     = 1024
+)
+
+// Codes of FieldError beside those of the webhook package (headers, endpoint).
+// They are part of the API and never change.
+const (
+	CodeRequired         = "required"
+	CodeTooLong          = "too_long"
+	CodeInvalidText      = "invalid_text"
+	CodeOutOfRange       = "out_of_range"
+	CodeUnknownEventType = "unknown_event_type"
+	CodeUnknownFormat    = "unknown_format"
+	CodeUnknownSchedule  = "unknown_schedule"
+	CodeDuplicate        = "duplicate"
+	CodeNotAvailableYet  = "not_available_yet"
+)
+
+// FieldError says what is wrong with one field.
+type FieldError struct {
+	// Pointer is a JSON pointer into the subscription as the API shows it, such
+	// as /headers/0/value.
+	Pointer string `json:"pointer"`
+	Code    string `json:"code"`
+	// Message is for people, and never repeats a secret.
+	Message string `json:"message"`
+}
+
+func (e FieldError) Error() string { return e.Pointer + ": " + e.Message }
+
+// EventTypes that a subscription can name.
+var EventTypes = []string{topic.TypeQueue, topic.TypeIvr, topic.TypeAgent, topic.TypeRecording, topic.TypeTest}
+
+// futureEventTypes are known by name, and not produced yet.
+var futureEventTypes = []string{
+	"Aftercall.EndpointFailing", "Aftercall.EndpointDisabled", "Aftercall.EndpointRecovered", "Aftercall.DeliveryGivenUp",
+}
+
+// SetDefaults fills in the delivery settings that are not set.
+func (s *Subscription) SetDefaults() {
+	if s.Tenant == "" {
+		s.Tenant = DefaultTenant
+	}
+	if s.Format == "" {
+		s.Format = FormatCDR
+	}
+	if s.Timeout == 0 {
+		s.Timeout = DefaultTimeout
+	}
+	if s.MaxConcurrency == 0 {
+		s.MaxConcurrency = DefaultMaxConcurrency
+	}
+	if s.Schedule == "" {
+		s.Schedule = DefaultSchedule
+	}
+}
+
+// Validate returns everything that is wrong with a subscription that is about to
+// be saved, with its defaults set (SetDefaults) and the values of new secret
+// headers still plain; one that is sealed already is not looked at. An endpoint
+// that passes is put into its normal form. Whether its address may be connected
+// to is not decided here.
+func Validate(s *Subscription, rules URLRules) []FieldError {
+	v := &validation{}
+	v.text("/name", s.Name, MaxName, false)
+	v.endpoint(s, rules)
+	v.events(s.Events)
+	v.headers(s.Headers)
+	v.text("/ou_scope", s.OUScope, MaxOUScope, false)
+	if s.OUScope != "" && strings.Trim(s.OUScope, `/\ `) == "" {
+		v.add("/ou_scope", CodeInvalidText, "The OU scope names no unit: leave it empty for every record, or write it like Root/Sales.")
+	}
+	v.text("/description", s.Description, MaxDescription, true)
+	v.delivery(s)
+	return v.wrong
+}
+
+type validation struct{ wrong []FieldError }
+
+func (v *validation) add(pointer, code, format string, args ...any) {
+	v.wrong = append(v.wrong, FieldError{Pointer: pointer, Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v *validation) text(pointer, s string, limit int, lines bool) {
+	switch n := utf8.RuneCountInString(s); {
+	case !utf8.ValidString(s):
+		v.add(pointer, CodeInvalidText, "This is not valid UTF-8.")
+	case n > limit:
+		v.add(pointer, CodeTooLong, "This has %d characters; %d are allowed.", n, limit)
+	case strings.ContainsFunc(s, func(c rune) bool {
+		return unicode.IsControl(c) && !(lines && (c == '\n' || c == '\r' || c == '\t'))
+	}):
+		v.add(pointer, CodeInvalidText, "This contains a control character: remove it.")
+	}
+}
+
+func (v *validation) endpoint(s *Subscription, rules URLRules) {
+	u, err := webhook.CheckURL(s.Endpoint, rules)
+	if err != nil {
+		code := webhook.CodeURLInvalid
+		var refused *webhook.URLError
+		if errors.As(err, &refused) {
+			code = refused.Code
+		}
+		v.add("/endpoint", code, "%s", err)
+		return
+	}
+	s.Endpoint = u.String()
+}
+
+func (v *validation) events(events []string) {
+	if len(events) == 0 {
+		v.add("/events", CodeRequired, "Choose at least one event type: %s.", strings.Join(EventTypes, ", "))
+	}
+	// Ten faults say as much as ten thousand.
+	const enough = 10
+	for i, e := range events {
+		if len(v.wrong) > enough {
+			return
+		}
+		pointer := fmt.Sprintf("/events/%d", i)
+		switch {
+		case slices.Contains(events[:min(i, len(EventTypes))], e):
+			v.add(pointer, CodeDuplicate, "%s is there twice: remove one.", e)
+		case slices.Contains(EventTypes, e):
+		case slices.Contains(futureEventTypes, e):
+			v.add(pointer, CodeNotAvailableYet, "%s is not available yet.", e)
+		default:
+			v.add(pointer, CodeUnknownEventType, "%.64q is not an event type. Event types are %s.", e, strings.Join(EventTypes, ", "))
+		}
+	}
+}
+
+func (v *validation) headers(headers []Header) {
+	list := make([]webhook.Header, len(headers))
+	for i, h := range headers {
+		list[i] = webhook.Header{Name: h.Name, Value: h.Value, Secret: h.Secret}
+		if h.Secret && h.Value == "" && len(h.Sealed) == 0 && len(headers) <= webhook.MaxHeaders {
+			v.add(fmt.Sprintf("/headers/%d/value", i), CodeRequired, "The value of this header is missing.")
+		}
+	}
+	for _, e := range webhook.CheckHeaders(list) {
+		pointer := "/headers"
+		if e.Index >= 0 {
+			pointer = fmt.Sprintf("/headers/%d/%s", e.Index, e.Part)
+		}
+		v.add(pointer, e.Code, "%s", e.Message)
+	}
+}
+
+func (v *validation) delivery(s *Subscription) {
+	switch s.Format {
+	case FormatCDR:
+	case FormatStandard, FormatCloudEvents, FormatAbp:
+		v.add("/format", CodeNotAvailableYet, "The payload format %s is not available yet: use cdr.", s.Format)
+	default:
+		v.add("/format", CodeUnknownFormat, "%.64q is not a payload format: use cdr.", s.Format)
+	}
+	if s.Filter != "" {
+		v.add("/filter", CodeNotAvailableYet, "Filters are not available yet: leave it empty.")
+	}
+	if s.Timeout < MinTimeout || s.Timeout > MaxTimeout {
+		v.add("/timeout", CodeOutOfRange, "The time-out is between %s and %s.", MinTimeout, MaxTimeout)
+	}
+	if s.MaxConcurrency < 1 || s.MaxConcurrency > MaxMaxConcurrency {
+		v.add("/max_concurrency", CodeOutOfRange, "The number of concurrent requests is between 1 and %d.", MaxMaxConcurrency)
+	}
+	switch {
+	case math.IsNaN(s.RateLimit) || math.IsInf(s.RateLimit, 0) || s.RateLimit < 0:
+		v.add("/rate_limit", CodeOutOfRange, "The rate limit is a number of deliveries a second, 0 for none.")
+	case s.RateLimit > 0:
+		v.add("/rate_limit", CodeNotAvailableYet, "Rate limits are not available yet: use 0.")
+	}
+	if !s.PausedUntil.IsZero() {
+		v.add("/paused_until", CodeNotAvailableYet, "Pausing is not available yet: switch Is Active off instead.")
+	}
+	if _, ok := webhook.ScheduleByName(s.Schedule); !ok {
+		v.add("/schedule", CodeUnknownSchedule, "%.64q is not a schedule: use once, 1h or 72h.", s.Schedule)
+	}
+}
