@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# test.sh [go test flags]: the tests of every module of the workspace, with the race
+# detector where cgo is there, and after them what did not run, and how to run it.
+#
+#   RACE=on | off     insist on the race detector, or do without (default: where it works)
+#   TEST_P=n          packages at a time (default: Go's, the number of cores)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/build.sh gotestsum notrun
+
+race=()
+case ${RACE:-auto} in
+  on) race=(-race) ;;
+  auto)
+    cc=$(go env CC)
+    if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "${cc%% *}" >/dev/null; then race=(-race); fi
+    ;;
+esac
+
+log=$PWD/.cache/test.json
+status=0
+.cache/bin/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary=skipped --jsonfile "$log" -- \
+  ${race[@]+"${race[@]}"} ${TEST_P:+-p "$TEST_P"} -shuffle=on "$@" work || status=$?
+
+[ ${#race[@]} -gt 0 ] || [ "${RACE:-auto}" = off ] ||
+  echo "The race detector was off: it needs a C compiler (apt-get install gcc)."
+.cache/bin/notrun "$log"
+exit "$status"
