@@ -63,7 +63,7 @@ func Serve(ctx context.Context, server *http.Server, ln net.Listener, grace time
 		// The grace period is over by design, not by mistake.
 		err = server.Close()
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed, as asked for.
 	if err != nil {
 		return fmt.Errorf("closing %s: %w", ln.Addr(), err)
 	}
