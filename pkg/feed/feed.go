@@ -203,6 +203,22 @@ func (f *Feed) Err() error {
 	return f.unreadable
 }
 
+// Each calls fn with every subscription that is not deleted, in no order. fn must
+// not change it.
+func (f *Feed) Each(fn func(*subscription.Subscription)) {
+	f.mu.RLock()
+	all := make([]*subscription.Subscription, 0, len(f.known))
+	for _, e := range f.known {
+		if e.current != nil {
+			all = append(all, e.current)
+		}
+	}
+	f.mu.RUnlock()
+	for _, s := range all {
+		fn(s)
+	}
+}
+
 // Get returns a subscription, which must not be changed, or false when it is
 // unknown or deleted.
 func (f *Feed) Get(id string) (*subscription.Subscription, bool) {

@@ -158,6 +158,11 @@ func PositionOf(r *kgo.Record) *aftercallv1.Position {
 	return &aftercallv1.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 }
 
+// SourceKey is the key of what is said about a record in aftercall.rejected.
+func SourceKey(r *kgo.Record) string {
+	return r.Topic + "/" + strconv.Itoa(int(r.Partition))
+}
+
 // Dwell is how long records of a topic wait, 0 for any but a delay topic.
 func Dwell(topicName string) time.Duration {
 	for _, t := range topic.Tiers {

@@ -113,6 +113,8 @@ const (
 	ReasonQueueFull           = "queue_full"
 	ReasonPaused              = "paused"
 	ReasonSubscriptionUnknown = "subscription_unknown"
+	ReasonKeyMissing          = "key_missing"
+	ReasonFormatUnknown       = "format_unknown"
 )
 
 // New returns a core without partitions.
@@ -407,6 +409,21 @@ func (c *Core) Answered(j *Job, v outcome.Verdict, subscriptionVersion int64, no
 		j.endpoint.goneVersion = subscriptionVersion
 	}
 }
+
+// Unsent frees the place of a posted job for which no request could be made for
+// a reason of ours, and says how to put it off.
+func (c *Core) Unsent(j *Job, sub *subscription.Subscription, reason string, now time.Time) Action {
+	c.free(j)
+	j.assignment.busy--
+	before := len(c.actions)
+	c.divert(j, sub, unsentHold, reason, now)
+	a := c.actions[before]
+	c.actions = c.actions[:before]
+	return a
+}
+
+// unsentHold is how long a delivery waits that we could not even try.
+const unsentHold = 30 * time.Second
 
 // Abandoned frees the place of a posted job whose request was cut short because
 // its partition is lost. It has no outcome.

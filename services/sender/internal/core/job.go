@@ -16,6 +16,8 @@ type Job struct {
 	Offset    int64
 	// Size in bytes that the job holds.
 	Size int
+	// Raw is the shell's: the record behind a job without a delivery.
+	Raw any
 
 	admitted   time.Time
 	endpoint   *endpoint

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/sender/internal/core"
+)
+
+const (
+	// commitEvery is the longest that a finished record waits for its commit.
+	commitEvery = 250 * time.Millisecond
+	// commitShare bounds the committer's part of the broker's time: after a
+	// commit that took t, the next one comes no sooner than commitShare × t.
+	commitShare  = 10
+	commitNoLess = 5 * time.Millisecond
+	commitBound  = 10 * time.Second
+)
+
+// commitPace decides when to commit: at once while that is cheap, so that a
+// killed sender repeats a dozen requests and not a quarter of a second's worth,
+// and less often the longer a commit takes.
+type commitPace struct {
+	finished atomic.Int64
+	wake     atomic.Pointer[chan struct{}]
+}
+
+func (p *commitPace) done() {
+	if p.finished.Add(1) == 1 {
+		if c := p.wake.Load(); c != nil {
+			select {
+			case *c <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (e *Engine) committing(ctx context.Context) {
+	wake := make(chan struct{}, 1)
+	e.commits.wake.Store(&wake)
+	timer := time.NewTimer(commitEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-timer.C:
+		}
+		began := time.Now()
+		e.commits.finished.Store(0)
+		e.commit(ctx)
+		pause := min(max(commitShare*time.Since(began), commitNoLess), commitEvery)
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			timer.Reset(commitEvery)
+		}
+		if e.commits.finished.Load() > 0 {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// commit tells the broker what is finished, if that is news.
+func (e *Engine) commit(ctx context.Context) {
+	e.commitMu.Lock()
+	defer e.commitMu.Unlock()
+	e.mu.Lock()
+	commits := e.core.Commits()
+	e.mu.Unlock()
+	if len(commits) == 0 {
+		return
+	}
+	offsets := make(map[int32]kgo.EpochOffset, len(commits))
+	for p, c := range commits {
+		offsets[p] = kgo.EpochOffset{Epoch: -1, Offset: c.Offset}
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitBound)
+	defer cancel()
+	ctx = kgo.PreCommitFnContext(ctx, func(request *kmsg.OffsetCommitRequest) error {
+		for i := range request.Topics {
+			for j := range request.Topics[i].Partitions {
+				p := &request.Topics[i].Partitions[j]
+				if c, ok := commits[p.Partition]; ok && c.Metadata != "" {
+					p.Metadata = &c.Metadata
+				} else {
+					p.Metadata = nil
+				}
+			}
+		}
+		return nil
+	})
+	began := time.Now()
+	e.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{topic.Deliveries: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
+			if err != nil {
+				if ctx.Err() == nil {
+					e.logger.Warn("commit.failed", zap.Error(err))
+				}
+				return
+			}
+			e.meter.commit.Observe(time.Since(began).Seconds())
+			acknowledged := map[int32]core.Commit{}
+			for _, t := range response.Topics {
+				for _, p := range t.Partitions {
+					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+						e.logger.Warn("commit.refused", zap.Int32("partition", p.Partition), zap.Error(err))
+						continue
+					}
+					acknowledged[p.Partition] = commits[p.Partition]
+				}
+			}
+			e.mu.Lock()
+			e.core.Committed(acknowledged)
+			e.mu.Unlock()
+		})
+}

@@ -1,0 +1,220 @@
+// Package mover brings waiting deliveries back when their time has come: from
+// the delay topics to aftercall.deliveries.
+//
+// All records of a delay topic wait equally long, so the head of a partition is
+// always the earliest due. The mover holds a handful of records of each
+// partition, produces those that are due, and commits after the acknowledgement.
+// It guarantees that nothing comes back before it is due (by the broker's clock),
+// and that everything comes back at least once.
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/topic"
+)
+
+const (
+	// fetchPartitionBytes keeps small what is held of each partition: it waits.
+	fetchPartitionBytes = 128 << 10
+	pollRecords         = 5000
+	// idle bounds one wait, so that a stop or a rebalance is seen.
+	idle = 5 * time.Second
+)
+
+// Mover moves the partitions of the delay topics that its group assigns to it.
+type Mover struct {
+	client *kgo.Client
+	logger *zap.Logger
+	fatal  chan error
+	moved  *prometheus.CounterVec
+	// held is touched by Run and by the group's callbacks, which Run lets in only
+	// between polls.
+	held map[partition]*queue
+}
+
+type partition struct {
+	topic string
+	id    int32
+}
+
+// queue is what is held of one partition.
+type queue struct {
+	records []*kgo.Record
+	due     []time.Time
+	paused  bool
+}
+
+// New makes a mover. instance is its static member id, or empty.
+func New(c kafka.Config, instance string, registry prometheus.Registerer, logger *zap.Logger) (*Mover, error) {
+	m := &Mover{
+		logger: logger, fatal: make(chan error, 1), held: map[partition]*queue{},
+		moved: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "aftercall_mover_moved_total", Help: "Deliveries brought back from a delay topic.",
+		}, []string{"topic"}),
+	}
+	if registry != nil {
+		registry.MustRegister(m.moved)
+	}
+	topics := make([]string, len(topic.Tiers))
+	for i, t := range topic.Tiers {
+		topics[i] = t.Topic
+	}
+	opts := append(c.Opts(), c.Producer()...)
+	opts = append(opts, c.Group(kafka.GroupOptions{Group: topic.GroupMover, Topics: topics, Instance: instance, OnStop: m.fail})...)
+	client, err := kgo.NewClient(append(opts,
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsRevoked(m.drop),
+		kgo.OnPartitionsLost(m.drop),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the mover's Kafka client: %w", err)
+	}
+	m.client = client
+	return m, nil
+}
+
+func (m *Mover) fail(err error) {
+	select {
+	case m.fatal <- err:
+	default:
+	}
+}
+
+// drop forgets what is held of partitions that go to another: what was moved is
+// committed, the rest is theirs.
+func (m *Mover) drop(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	for t, ids := range gone {
+		for _, id := range ids {
+			delete(m.held, partition{t, id})
+		}
+	}
+}
+
+// Run moves until ctx ends. An error says why it cannot go on.
+func (m *Mover) Run(ctx context.Context) error {
+	defer m.client.CloseAllowingRebalance()
+	for {
+		if err := m.poll(ctx); err != nil {
+			return err
+		}
+		select {
+		case err := <-m.fatal:
+			return err
+		default:
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := m.move(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			return err
+		}
+		m.client.AllowRebalance()
+	}
+}
+
+// poll waits for records, or until a held one is due.
+func (m *Mover) poll(ctx context.Context) error {
+	wait := idle
+	now := time.Now()
+	for _, q := range m.held {
+		if len(q.due) > 0 {
+			wait = min(wait, max(q.due[0].Sub(now), 0))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
+	defer cancel()
+	fetches := m.client.PollRecords(ctx, pollRecords)
+	for _, e := range fetches.Errors() {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled), errors.Is(e.Err, kgo.ErrClientClosed):
+		case errors.As(e.Err, &loss), errors.Is(e.Err, kerr.UnknownTopicID), errors.Is(e.Err, kerr.OffsetOutOfRange):
+			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+		default:
+			m.logger.Warn("delay.read.failed", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition), zap.Error(e.Err))
+		}
+	}
+	now = time.Now()
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 {
+			return
+		}
+		p := partition{f.Topic, f.Partition}
+		q := m.held[p]
+		if q == nil {
+			q = &queue{}
+			m.held[p] = q
+		}
+		dwell := record.Dwell(f.Topic)
+		for _, r := range f.Records {
+			// A timestamp ahead of our clock must not make the wait longer.
+			since := r.Timestamp
+			if since.After(now) {
+				since = now
+			}
+			q.records = append(q.records, r)
+			q.due = append(q.due, since.Add(dwell))
+		}
+		if !q.paused {
+			q.paused = true
+			m.client.PauseFetchPartitions(map[string][]int32{p.topic: {p.id}})
+		}
+	})
+	return nil
+}
+
+// move produces what is due, waits for the acknowledgements, and commits.
+func (m *Mover) move(ctx context.Context, now time.Time) error {
+	var out []*kgo.Record
+	commits := map[string]map[int32]kgo.EpochOffset{}
+	for p, q := range m.held {
+		n := 0
+		for n < len(q.due) && !q.due[n].After(now) {
+			n++
+		}
+		if n == 0 {
+			continue
+		}
+		for _, r := range q.records[:n] {
+			out = append(out, &kgo.Record{Topic: topic.Deliveries, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: now})
+		}
+		last := q.records[n-1]
+		if commits[p.topic] == nil {
+			commits[p.topic] = map[int32]kgo.EpochOffset{}
+		}
+		commits[p.topic][p.id] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}
+		q.records, q.due = q.records[n:], q.due[n:]
+		m.moved.WithLabelValues(p.topic).Add(float64(n))
+	}
+	if len(out) > 0 {
+		// The context never ends: what was taken out of the queue is moved.
+		if err := m.client.ProduceSync(context.WithoutCancel(ctx), out...).FirstErr(); err != nil {
+			return fmt.Errorf("moving deliveries back: %w", err)
+		}
+		// A commit that fails repeats the move, which the sender recognises.
+		m.client.CommitOffsetsSync(ctx, commits, nil)
+	}
+	resume := map[string][]int32{}
+	for p, q := range m.held {
+		if len(q.records) == 0 {
+			delete(m.held, p)
+			resume[p.topic] = append(resume[p.topic], p.id)
+		}
+	}
+	if len(resume) > 0 {
+		m.client.ResumeFetchPartitions(resume)
+	}
+	return nil
+}

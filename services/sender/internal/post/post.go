@@ -1,0 +1,525 @@
+// Package post makes one request: it signs a delivery for a subscription, POSTs
+// it once, and says in full what was sent and what came back.
+//
+// It guarantees that every call ends within the subscription's time-out and five
+// seconds, that no more than 16 KiB of an answer are kept, that redirects are
+// never followed, and that what it reports holds no secret. It never repeats a
+// request: waiting is the delay topics' work.
+package post
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/aftercall/aftercall/pkg/safedial"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/webhook"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/outcome"
+)
+
+const (
+	// MaxBody is how much of an answer's body is kept.
+	MaxBody = 16 << 10
+	// afterHeader is how long reading the body may take beyond the time-out for
+	// the header.
+	afterHeader = 5 * time.Second
+)
+
+// Opener opens sealed values.
+type Opener interface {
+	Unseal(subscriptionID, field string, sealed []byte) ([]byte, error)
+}
+
+// Poster makes requests. It is safe for concurrent use.
+type Poster struct {
+	client  *retryablehttp.Client
+	opener  Opener
+	version string
+	ready   sync.Map // subscription id → *prepared
+}
+
+// New returns a poster on a transport that connects only where it may.
+func New(transport http.RoundTripper, opener Opener, version string) *Poster {
+	client := retryablehttp.NewClient()
+	client.HTTPClient = &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	// One call is one try: each try is an attempt in the history.
+	client.RetryMax = 0
+	client.CheckRetry = func(context.Context, *http.Response, error) (bool, error) { return false, nil }
+	client.Logger = nil
+	return &Poster{client: client, opener: opener, version: version}
+}
+
+// prepared is what a version of a subscription adds to its requests.
+type prepared struct {
+	version    int64
+	additional []webhook.Header
+	current    []byte
+	previous   []byte
+	until      time.Time
+}
+
+// ErrKey says that a subscription's secrets cannot be opened with our keyset.
+var ErrKey = errors.New("the keyset does not open the subscription's secrets")
+
+// Prepare opens what a subscription's requests need. An error wraps ErrKey.
+func (p *Poster) Prepare(sub *subscription.Subscription) error {
+	_, err := p.prepare(sub)
+	return err
+}
+
+func (p *Poster) prepare(sub *subscription.Subscription) (*prepared, error) {
+	if v, ok := p.ready.Load(sub.ID); ok && v.(*prepared).version == sub.Version {
+		return v.(*prepared), nil
+	}
+	pr := &prepared{version: sub.Version, until: sub.PreviousSecretUntil}
+	for _, h := range sub.Headers {
+		value := h.Value
+		if h.Secret {
+			plain, err := p.opener.Unseal(sub.ID, "header:"+strings.ToLower(h.Name), h.Sealed)
+			if err != nil {
+				return nil, fmt.Errorf("%w: opening header %s: %w", ErrKey, h.Name, err)
+			}
+			value = string(plain)
+		}
+		pr.additional = append(pr.additional, webhook.Header{Name: h.Name, Value: value, Secret: h.Secret})
+	}
+	var err error
+	if pr.current, err = p.secret(sub.ID, "secret", sub.SealedSecret); err != nil {
+		return nil, err
+	}
+	if pr.previous, err = p.secret(sub.ID, "previous_secret", sub.SealedPreviousSecret); err != nil {
+		return nil, err
+	}
+	p.ready.Store(sub.ID, pr)
+	return pr, nil
+}
+
+func (p *Poster) secret(id, field string, sealed []byte) ([]byte, error) {
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	plain, err := p.opener.Unseal(id, field, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: opening %s: %w", ErrKey, field, err)
+	}
+	secret, err := webhook.ParseSecret(string(plain))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading %s: %w", ErrKey, field, err)
+	}
+	return secret, nil
+}
+
+func (pr *prepared) secrets(now time.Time) [][]byte {
+	secrets := make([][]byte, 0, 2)
+	if pr.current != nil {
+		secrets = append(secrets, pr.current)
+	}
+	if pr.previous != nil && now.Before(pr.until) {
+		secrets = append(secrets, pr.previous)
+	}
+	return secrets
+}
+
+// Report is what was sent and what came back.
+type Report struct {
+	outcome.Answer
+	StartedAt     time.Time
+	Timings       *aftercallv1.Timings
+	RemoteAddress string
+	URL           string
+	WebhookID     string
+	Request       []*aftercallv1.HttpHeader
+	RequestBytes  int
+	Response      []*aftercallv1.HttpHeader
+	Body          []byte
+	Truncated     bool
+	// Took is how long it took in all.
+	Took time.Duration
+}
+
+// Post makes one request. The error is ErrKey, a body that cannot be made, or
+// the context's when it ended: then there is no outcome. Everything else that
+// can happen to a request is in the report.
+func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscription.Subscription) (*Report, error) {
+	pr, err := p.prepare(sub)
+	if err != nil {
+		return nil, err
+	}
+	body, contentType, err := webhook.Body(sub.Format, d.GetPayload())
+	if err != nil {
+		return nil, fmt.Errorf("rendering the body: %w", err)
+	}
+	started := time.Now()
+	message := webhook.Message{
+		ID:          webhookID(d),
+		EventType:   d.GetEventType(),
+		DeliveryID:  d.GetDeliveryId(),
+		Attempt:     int(d.GetAttempt()),
+		Cause:       CauseName(d.GetCause()),
+		Test:        d.GetCause() == aftercallv1.Cause_CAUSE_TEST,
+		Traceparent: d.GetTraceparent(),
+		Version:     p.version,
+		ContentType: contentType,
+		Time:        started,
+		Secrets:     pr.secrets(started),
+		Body:        body,
+	}
+	headers := message.Headers(pr.additional)
+	report := &Report{
+		StartedAt: started, URL: sub.Endpoint, WebhookID: message.ID,
+		Request: wire(webhook.Mask(headers)), RequestBytes: len(body),
+	}
+
+	watch := newStopwatch(ctx, timeoutOf(sub))
+	defer watch.stop()
+	request, err := retryablehttp.NewRequestWithContext(httptrace.WithClientTrace(watch.ctx, watch.trace()), http.MethodPost, sub.Endpoint, body)
+	if err != nil {
+		// The URL was valid when it was saved; a build with other rules saved it.
+		report.Answer = outcome.Answer{Class: aftercallv1.Attempt_ERROR_CLASS_PROTOCOL, Error: "The endpoint is not a URL that a request can be made to."}
+		report.Timings = &aftercallv1.Timings{Total: durationpb.New(0)}
+		return report, nil
+	}
+	request.Header = make(http.Header, len(headers))
+	for _, h := range headers {
+		request.Header.Add(h.Name, h.Value)
+	}
+
+	response, err := p.client.Do(request)
+	watch.answered()
+	if err != nil {
+		report.Answer = watch.classify(err)
+		report.finish(watch)
+		return report, ctx.Err()
+	}
+	report.receive(response, watch)
+	report.finish(watch)
+	return report, nil
+}
+
+// receive reads an answer. Its header decides: what goes wrong with the body
+// after a 2xx does not undo it.
+func (r *Report) receive(response *http.Response, watch *stopwatch) {
+	r.Status = response.StatusCode
+	r.RetryAfter = response.Header.Get("Retry-After")
+	r.Response = fromHeader(response.Header)
+	if r.Status != http.StatusSwitchingProtocols {
+		body, err := io.ReadAll(io.LimitReader(response.Body, MaxBody+1))
+		if len(body) > MaxBody {
+			body, r.Truncated = body[:MaxBody:MaxBody], true
+		}
+		r.Truncated = r.Truncated || err != nil
+		r.Body = body
+	}
+	// Closing an unread rest closes the connection: nobody has to swallow 10 GiB.
+	_ = response.Body.Close()
+	if r.Status >= 200 && r.Status <= 299 {
+		return
+	}
+	r.Class = aftercallv1.Attempt_ERROR_CLASS_STATUS
+	r.Error = statusText(r.Status, response.Header)
+}
+
+func (r *Report) finish(watch *stopwatch) {
+	r.Timings, r.RemoteAddress, r.Took = watch.read()
+}
+
+func statusText(status int, header http.Header) string {
+	text := http.StatusText(status)
+	if text != "" {
+		text = " " + text
+	}
+	out := fmt.Sprintf("The endpoint answered %d%s.", status, text)
+	if location := header.Get("Location"); location != "" && status >= 300 && status <= 399 {
+		out += " Redirects are not followed; it points to " + printable(location, 2048)
+	}
+	return out
+}
+
+func timeoutOf(sub *subscription.Subscription) time.Duration {
+	if sub.Timeout <= 0 {
+		return subscription.DefaultTimeout
+	}
+	return min(max(sub.Timeout, subscription.MinTimeout), subscription.MaxTimeout)
+}
+
+func webhookID(d *aftercallv1.Delivery) string {
+	if d.GetWebhookId() != "" {
+		return d.GetWebhookId()
+	}
+	return d.GetEventId()
+}
+
+// CauseName is a cause as it stands in headers, in the API and in SQL.
+func CauseName(c aftercallv1.Cause) string {
+	switch c {
+	case aftercallv1.Cause_CAUSE_TEST:
+		return "test"
+	case aftercallv1.Cause_CAUSE_RESEND:
+		return "resend"
+	case aftercallv1.Cause_CAUSE_REPLAY:
+		return "replay"
+	}
+	return "call_ended"
+}
+
+func wire(headers []webhook.Header) []*aftercallv1.HttpHeader {
+	out := make([]*aftercallv1.HttpHeader, len(headers))
+	backing := make([]aftercallv1.HttpHeader, len(headers))
+	for i, h := range headers {
+		backing[i].Name, backing[i].Value = h.Name, h.Value
+		out[i] = &backing[i]
+	}
+	return out
+}
+
+func fromHeader(header http.Header) []*aftercallv1.HttpHeader {
+	out := make([]*aftercallv1.HttpHeader, 0, len(header))
+	for name, values := range header {
+		for _, v := range values {
+			out = append(out, &aftercallv1.HttpHeader{Name: strings.ToLower(name), Value: printable(v, MaxBody)})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *aftercallv1.HttpHeader) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return out
+}
+
+// printable makes text of what an endpoint sent: valid UTF-8, not too long.
+func printable(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
+	}
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return s
+}
+
+// stopwatch times the phases of one request and ends it when one takes too long.
+type stopwatch struct {
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+	timeout time.Duration
+	started time.Time
+	over    atomic.Bool
+
+	mu                                    sync.Mutex
+	dnsStart, connectStart, tlsStart      time.Time
+	dnsEnd, connectEnd, tlsEnd, firstByte time.Time
+	wrote                                 time.Time
+	reused                                bool
+	remote                                string
+}
+
+var (
+	errNoHeader = errors.New("no answer in time")
+	errTooLong  = errors.New("the request took too long")
+)
+
+func newStopwatch(ctx context.Context, timeout time.Duration) *stopwatch {
+	w := &stopwatch{timeout: timeout, started: time.Now()}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(timeout+afterHeader, func() {
+		if w.over.Load() {
+			w.cancel(errTooLong)
+			return
+		}
+		w.cancel(errNoHeader)
+	})
+	return w
+}
+
+// answered ends the wait for the header; what is left of the total is for the
+// body.
+func (w *stopwatch) answered() {
+	w.over.Store(true)
+	w.timer.Reset(max(time.Until(w.started.Add(w.timeout+afterHeader)), 0))
+}
+
+func (w *stopwatch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+func (w *stopwatch) trace() *httptrace.ClientTrace {
+	mark := func(t *time.Time) {
+		w.mu.Lock()
+		*t = time.Now()
+		w.mu.Unlock()
+	}
+	return &httptrace.ClientTrace{
+		DNSStart:          func(httptrace.DNSStartInfo) { mark(&w.dnsStart) },
+		DNSDone:           func(httptrace.DNSDoneInfo) { mark(&w.dnsEnd) },
+		ConnectStart:      func(string, string) { mark(&w.connectStart) },
+		ConnectDone:       func(string, string, error) { mark(&w.connectEnd) },
+		TLSHandshakeStart: func() { mark(&w.tlsStart) },
+		TLSHandshakeDone:  func(tls.ConnectionState, error) { mark(&w.tlsEnd) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			w.mu.Lock()
+			w.reused = info.Reused
+			if a := info.Conn.RemoteAddr(); a != nil {
+				w.remote = a.String()
+			}
+			w.mu.Unlock()
+		},
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			mark(&w.wrote)
+			if !w.over.Load() {
+				w.timer.Reset(min(w.timeout, max(time.Until(w.started.Add(w.timeout+afterHeader)), 0)))
+			}
+		},
+		GotFirstResponseByte: func() { mark(&w.firstByte) },
+	}
+}
+
+func (w *stopwatch) read() (*aftercallv1.Timings, string, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	took := time.Since(w.started)
+	t := &aftercallv1.Timings{Total: durationpb.New(took), ConnectionReused: w.reused}
+	span := func(from, to time.Time) *durationpb.Duration {
+		if from.IsZero() || to.IsZero() {
+			return nil
+		}
+		return durationpb.New(to.Sub(from))
+	}
+	t.Dns = span(w.dnsStart, w.dnsEnd)
+	t.Connect = span(w.connectStart, w.connectEnd)
+	t.Tls = span(w.tlsStart, w.tlsEnd)
+	t.FirstByte = span(w.wrote, w.firstByte)
+	return t, w.remote, took
+}
+
+// classify tells what kept a request from being answered.
+func (w *stopwatch) classify(err error) outcome.Answer {
+	answer := func(class aftercallv1.Attempt_ErrorClass, text string) outcome.Answer {
+		return outcome.Answer{Class: class, Error: text}
+	}
+	var denied *safedial.DeniedError
+	if errors.As(err, &denied) {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_POLICY, denied.Error())
+	}
+	if errors.Is(err, safedial.ErrDenied) {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_POLICY, "Connecting is not allowed.")
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		switch {
+		case dns.IsNotFound:
+			return answer(aftercallv1.Attempt_ERROR_CLASS_DNS, fmt.Sprintf("The name %s does not exist.", printable(dns.Name, 255)))
+		case dns.IsTimeout:
+			return answer(aftercallv1.Attempt_ERROR_CLASS_DNS, fmt.Sprintf("Looking up %s took too long.", printable(dns.Name, 255)))
+		}
+		return answer(aftercallv1.Attempt_ERROR_CLASS_DNS, fmt.Sprintf("Looking up %s failed: %s.", printable(dns.Name, 255), printable(dns.Err, 200)))
+	}
+	phase := w.phase()
+	if errors.Is(context.Cause(w.ctx), errNoHeader) || errors.Is(context.Cause(w.ctx), errTooLong) {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_TIMEOUT, w.timeoutText(phase))
+	}
+	if text, ok := tlsText(err); ok {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_TLS, text)
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_TIMEOUT, w.timeoutText(phase))
+	}
+	if phase == "TLS handshake" {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_TLS, "The TLS handshake failed: "+reason(err)+".")
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_CONNECT, "Connecting failed: "+reason(op.Err)+".")
+	}
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "server closed idle connection") {
+		return answer(aftercallv1.Attempt_ERROR_CLASS_RESET, "The endpoint closed the connection before answering.")
+	}
+	return answer(aftercallv1.Attempt_ERROR_CLASS_PROTOCOL, "The answer is not valid HTTP: "+reason(err)+".")
+}
+
+// phase is what a request was doing last.
+func (w *stopwatch) phase() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.wrote.IsZero():
+		return "answer"
+	case !w.tlsStart.IsZero() && w.tlsEnd.IsZero():
+		return "TLS handshake"
+	case !w.connectStart.IsZero() && w.connectEnd.IsZero():
+		return "connecting"
+	}
+	return "request"
+}
+
+func (w *stopwatch) timeoutText(phase string) string {
+	switch phase {
+	case "answer":
+		return fmt.Sprintf("No answer within %s.", w.timeout)
+	case "TLS handshake":
+		return fmt.Sprintf("The TLS handshake took longer than %s.", safedial.TLSTimeout)
+	case "connecting":
+		return fmt.Sprintf("Connecting took longer than %s.", safedial.ConnectTimeout)
+	}
+	return fmt.Sprintf("Sending the request took longer than %s.", w.timeout+afterHeader)
+}
+
+func tlsText(err error) (string, bool) {
+	var (
+		verification *tls.CertificateVerificationError
+		hostname     x509.HostnameError
+		authority    x509.UnknownAuthorityError
+		invalid      x509.CertificateInvalidError
+		header       tls.RecordHeaderError
+		alert        tls.AlertError
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Sprintf("The certificate is not valid now: it is valid from %s to %s.",
+			invalid.Cert.NotBefore.UTC().Format(time.DateOnly), invalid.Cert.NotAfter.UTC().Format(time.DateOnly)), true
+	case errors.As(err, &hostname):
+		return fmt.Sprintf("The certificate is not for %s.", printable(hostname.Host, 255)), true
+	case errors.As(err, &authority):
+		return "The certificate is signed by an authority that is not trusted here.", true
+	case errors.As(err, &verification), errors.As(err, &invalid):
+		return "The certificate cannot be verified: " + reason(err) + ".", true
+	case errors.As(err, &header):
+		return "The endpoint does not speak TLS on this port.", true
+	case errors.As(err, &alert):
+		return "The endpoint refused the TLS handshake: " + reason(alert) + ".", true
+	}
+	return "", false
+}
+
+// reason is the innermost text of an error: the outer ones repeat the URL, which
+// may hold a token.
+func reason(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return printable(err.Error(), 300)
+		}
+		err = next
+	}
+}
