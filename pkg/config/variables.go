@@ -28,6 +28,12 @@ var variables = []Variable{
 	// Where things are.
 	{Name: "AFTERCALL_BROKERS", Example: "kafka-1:9092,kafka-2:9092",
 		Text: "Addresses of Kafka brokers to start from, separated by commas."},
+	{Name: "AFTERCALL_CLIENT_ID",
+		Text: "Name under which the service appears to Kafka; by default the service and its instance."},
+	{Name: "AFTERCALL_ENSURE_TOPICS", Example: "false",
+		Text: "Whether topics that do not exist are created; otherwise a missing one stops the service."},
+	{Name: "AFTERCALL_TOPIC_REPLICATION", Example: "3",
+		Text: "Replication factor of topics that are created; 0 for the broker's default."},
 	{Name: "AFTERCALL_DATABASE_URL", Example: "postgres://aftercall@db/aftercall", Mask: Password,
 		Text: "PostgreSQL's address, for the projector and admin. Router and sender need no database."},
 	{Name: "AFTERCALL_LISTEN", Example: "0.0.0.0:8420",
@@ -40,6 +46,8 @@ var variables = []Variable{
 	// Who this is.
 	{Name: "AFTERCALL_INSTANCE", Example: "router-0",
 		Text: "Name of this instance, unique within its service and the same after a restart: the router's transactional id and static membership rest on it."},
+	{Name: "AFTERCALL_STATIC_INSTANCE", Example: "true",
+		Text: "Whether the instance's name is unique and survives restarts (a StatefulSet): a sender that comes back then takes up its work at once."},
 	{Name: "AFTERCALL_LOG_LEVEL", Example: "debug",
 		Text: "Least severe level that is logged: debug, info, warn or error."},
 
@@ -54,12 +62,14 @@ var variables = []Variable{
 		Text: "Further topics to read CDRs from, each with its event type."},
 	{Name: "AFTERCALL_MAX_RECORD_BYTES", Example: "1048576",
 		Text: "Largest CDR that is accepted, in bytes, up to 8 MiB."},
-	{Name: "AFTERCALL_START_AT", Example: "start",
-		Text: "Where to begin on a topic whose log no longer reaches back to its beginning while no offset is committed; without it the service stops and explains."},
+	{Name: "AFTERCALL_START_AT", Example: "earliest",
+		Text: "Where a group that never committed begins in a log that no longer reaches back to its beginning: earliest, latest or an RFC 3339 time. Without it the service stops and explains."},
 	{Name: "AFTERCALL_OU_SEPARATOR", Example: "/",
 		Text: "What separates the units of an organization path."},
 
-	// Where webhooks may go.
+	// How webhooks go out, and where to.
+	{Name: "AFTERCALL_MAX_IN_FLIGHT", Example: "512",
+		Text: "Most requests that one sender has under way."},
 	{Name: "AFTERCALL_ALLOW_ADDRESSES", Example: "10.2.0.0/16:8443,127.0.0.0/8:*",
 		Text: "Addresses that webhooks may go to although they are not public, or although the port is not a usual one."},
 	{Name: "AFTERCALL_DENY_ADDRESSES", Example: "10.2.0.7:9092",

@@ -1,0 +1,95 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type settings struct {
+	Brokers  []string `env:"BROKERS,required"`
+	Database string   `env:"DATABASE_URL"`
+}
+
+func begin(t *testing.T, args, environ []string, run func(context.Context, settings, Process) error) (status int, stdout, stderr string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stderr")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var out strings.Builder
+	status = start("router", args, environ, &out, f, run)
+	said, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, out.String(), string(said)
+}
+
+func never(context.Context, settings, Process) error { panic("must not run") }
+
+func TestWrongSettingsEndTheProcessBeforeAnythingStarts(t *testing.T) {
+	status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_LOG_LEVL=debug"}, never)
+	if status != 2 || !strings.Contains(stderr, "did you mean AFTERCALL_LOG_LEVEL?") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+	if status, _, stderr = begin(t, nil, nil, never); status != 2 || !strings.Contains(stderr, "AFTERCALL_BROKERS") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+	if status, _, stderr = begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_LOG_LEVEL=loud"}, never); status != 2 || !strings.Contains(stderr, "AFTERCALL_LOG_LEVEL") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+}
+
+func TestPrintConfigMasksSecretsAndRunsNothing(t *testing.T) {
+	status, stdout, _ := begin(t, []string{"-print-config"}, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_DATABASE_URL=postgres://u:hunter2@db/x"}, never)
+	if status != 0 || strings.Contains(stdout, "hunter2") || !strings.Contains(stdout, "AFTERCALL_OPS_LISTEN=127.0.0.1:9100") {
+		t.Fatalf("%d %s", status, stdout)
+	}
+}
+
+func TestAServiceAnswersHealthAndEndsCleanlyByASignal(t *testing.T) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN=127.0.0.1:0"},
+		func(ctx context.Context, cfg settings, p Process) error {
+			p.Health.Register("kafka")
+			res, err := client.Get("http://" + p.OpsAddress + "/readyz")
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "kafka: starting") {
+				return errors.New("readyz: " + string(body))
+			}
+			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	if status != 0 || !strings.Contains(stderr, `"service.ended"`) || !strings.Contains(stderr, "received terminated") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+}
+
+func TestAFailureIsLoggedAndIsTheExitStatus(t *testing.T) {
+	status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN="},
+		func(context.Context, settings, Process) error { return errors.New("broker gone") })
+	if status != 1 || !strings.Contains(stderr, "router: broker gone") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+}
