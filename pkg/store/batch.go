@@ -14,12 +14,14 @@ type Batch struct {
 	Attempts   []*AttemptAt
 	Deferrals  []*DeferralAt
 	Changes    []*aftercallv1.EndpointChange
-	Offsets    []Offset
+	// Requested are deliveries that somebody asked for (AddDelivery).
+	Requested []*RequestedDelivery
+	Offsets   []Offset
 }
 
 // Len is the number of records in the batch.
 func (b *Batch) Len() int {
-	return len(b.Events) + len(b.Rejections) + len(b.Attempts) + len(b.Deferrals) + len(b.Changes)
+	return len(b.Events) + len(b.Rejections) + len(b.Attempts) + len(b.Deferrals) + len(b.Changes) + len(b.Requested)
 }
 
 // AttemptAt is an attempt with the place and time of its own record in the
@@ -44,6 +46,13 @@ type RejectionAt struct {
 	*aftercallv1.Rejection
 	Record   *aftercallv1.Position
 	StoredAt time.Time
+}
+
+// RequestedDelivery is a delivery produced on somebody's word: a resend or a
+// replay.
+type RequestedDelivery struct {
+	*aftercallv1.Delivery
+	By string
 }
 
 // Offset moves one partition's projected offset from From to To: everything

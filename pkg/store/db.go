@@ -3,15 +3,52 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"sync"
 	"time"
 )
 
 // DB is one open store. It is safe for concurrent use.
 type DB struct {
 	sql    *sql.DB
+	writer *sql.DB
 	engine Engine
 	now    func() time.Time
+
+	keyMu sync.Mutex
+	key   []byte
 }
+
+// read runs a query and scans its rows.
+func (d *DB) read(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := d.sql.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// write runs f in a transaction.
+func (d *DB) write(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// timestamp is the present as rows keep it.
+func (d *DB) timestamp() time.Time { return CleanTime(d.now()) }
 
 // Engine is what the databases don't agree on.
 type Engine interface {
@@ -32,8 +69,12 @@ type Engine interface {
 
 // New makes a store of a pool whose schema is migrated. The packages postgres
 // and sqlite call it from their Open.
-func New(pool *sql.DB, e Engine) *DB {
-	return &DB{sql: pool, engine: e, now: time.Now}
+// writer takes what changes rows; it may be the same pool, or nil for that.
+func New(pool, writer *sql.DB, e Engine) *DB {
+	if writer == nil {
+		writer = pool
+	}
+	return &DB{sql: pool, writer: writer, engine: e, now: time.Now}
 }
 
 // SQL is the pool, for what has no method here: read-only queries of tests and
@@ -49,10 +90,10 @@ func (d *DB) Ping(ctx context.Context) error { return d.sql.PingContext(ctx) }
 // Close ends all connections.
 func (d *DB) Close() error {
 	err := d.engine.Close()
-	if e := d.sql.Close(); err == nil {
-		err = e
+	if d.writer != d.sql {
+		err = errors.Join(err, d.writer.Close())
 	}
-	return err
+	return errors.Join(err, d.sql.Close())
 }
 
 // Project writes a batch and moves its offsets, in one transaction. It answers

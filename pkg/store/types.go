@@ -140,7 +140,7 @@ type Delivery struct {
 	State            string `json:"state"`
 	// Reason of given_up and stopped; of a waiting one that was put off, why.
 	Reason string `json:"reason,omitempty"`
-	// Attempt is the number of the last attempt made, 0 before the first.
+	// Attempt is the number of the last attempt, 0 before the first.
 	Attempt         int32 `json:"attempt"`
 	AttemptsAllowed int32 `json:"attempts_allowed"`
 	Deferrals       int32 `json:"deferrals"`
@@ -203,8 +203,8 @@ type EventDetail struct {
 	Decisions           []Decision `json:"decisions"`
 	Warnings            []string   `json:"warnings"`
 	Traceparent         string     `json:"traceparent,omitempty"`
-	// Repeats are further records that are the same event.
-	Repeats []Repeat `json:"repeats"`
+	// Repeats are where further records stand that are the same event.
+	Repeats []Position `json:"repeats"`
 	// PayloadExpired is true when the payload is gone.
 	PayloadExpired bool `json:"payload_expired"`
 }
@@ -218,12 +218,6 @@ type Decision struct {
 	Outcome    string `json:"outcome"`
 	DeliveryID string `json:"delivery_id,omitempty"`
 	Detail     string `json:"detail,omitempty"`
-}
-
-// Repeat is a further record that is the same event.
-type Repeat struct {
-	Position Position  `json:"position"`
-	RoutedAt time.Time `json:"routed_at,omitzero"`
 }
 
 // Call is everything known of the records that belong to one call.

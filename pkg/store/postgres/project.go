@@ -1,0 +1,229 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/store/internal/reduce"
+)
+
+// Project writes a batch in one transaction.
+func (e *engine) Project(ctx context.Context, b *store.Batch) (store.Projected, error) {
+	rows := reduce.Of(b)
+	if err := e.days.ensure(ctx, daysOf(rows, e.days.coming(time.Now()))); err != nil {
+		return store.Projected{}, err
+	}
+	n, err := e.write(ctx, rows)
+	if code(err) == noPartition {
+		// Dropped since they were made.
+		e.days.forget()
+		if err := e.days.ensure(ctx, daysOf(rows, nil)); err != nil {
+			return store.Projected{}, err
+		}
+		n, err = e.write(ctx, rows)
+	}
+	if refused(err) {
+		err = fmt.Errorf("%w: %w", store.ErrUnstorable, err)
+	}
+	return n, err
+}
+
+const noPartition = "23514"
+
+func daysOf(r *reduce.Rows, days []time.Time) []time.Time {
+	seen := map[time.Time]bool{}
+	for i := range r.Attempts {
+		if day := r.Attempts[i].StartedAt.Truncate(24 * time.Hour); !seen[day] {
+			seen[day] = true
+			days = append(days, day)
+		}
+	}
+	return days
+}
+
+func (e *engine) write(ctx context.Context, r *reduce.Rows) (n store.Projected, err error) {
+	conn, err := e.pool.Conn(ctx)
+	if err != nil {
+		return n, fmt.Errorf("connecting to project: %w", err)
+	}
+	defer conn.Close()
+	err = conn.Raw(func(c any) error {
+		pc := c.(*stdlib.Conn).Conn()
+		tx, err := pc.Begin(ctx)
+		if err != nil {
+			return fmt.Errorf("beginning to project: %w", err)
+		}
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			_ = tx.Rollback(ctx)
+		}()
+		w := &write{ctx: ctx, tx: tx}
+		if n, err = w.all(r, e.Time); err != nil {
+			return err
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return fmt.Errorf("committing what was projected: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Projected{}, err
+	}
+	return n, nil
+}
+
+// write is one transaction on its way.
+type write struct {
+	ctx context.Context
+	tx  pgx.Tx
+}
+
+func (w *write) all(r *reduce.Rows, t reduce.Clock) (n store.Projected, err error) {
+	steps := []func() error{
+		func() error { return w.offsets(r.Offsets, t) },
+		func() (err error) { n.Events, err = w.events(r, t); return },
+		func() (err error) { _, err = w.merge(r.RepeatTable()); return },
+		func() (err error) { _, err = w.merge(r.DecisionTable(t)); return },
+		func() (err error) { n.Deliveries, err = w.merge(r.DeliveryTable(t)); return },
+		func() (err error) { n.Attempts, err = w.attempts(r.AttemptTable(t)); return },
+		func() (err error) { n.Deferrals, err = w.merge(r.DeferralTable(t)); return },
+		func() (err error) { n.Rejections, err = w.merge(r.RejectionTable(t)); return },
+		func() (err error) { n.Changes, err = w.merge(r.ChangeTable(t)); return },
+		func() (err error) { _, err = w.merge(r.EndpointTable(t)); return },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return store.Projected{}, err
+		}
+	}
+	return n, nil
+}
+
+// offsets come first: of two projectors of one partition the second waits here
+// and then finds the offset moved, having written nothing.
+func (w *write) offsets(offsets []store.Offset, t reduce.Clock) error {
+	for _, o := range offsets {
+		tag, err := w.tx.Exec(w.ctx, `update projector_offsets set next_offset = $1, updated_at = now(), projected_until = greatest(projected_until, $2)
+			where topic = $3 and partition = $4 and next_offset = $5`, o.To, t(o.Until), o.Topic, o.Partition, o.From)
+		if err == nil && tag.RowsAffected() == 0 && o.From == 0 {
+			tag, err = w.tx.Exec(w.ctx, `insert into projector_offsets (topic, partition, next_offset, projected_until, updated_at)
+				values ($1, $2, $3, $4, now()) on conflict do nothing`, o.Topic, o.Partition, o.To, t(o.Until))
+		}
+		if err != nil {
+			return fmt.Errorf("moving offsets: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return fmt.Errorf("%w: %s/%d is not at %d", store.ErrOffsetMoved, o.Topic, o.Partition, o.From)
+		}
+	}
+	return nil
+}
+
+// stage copies rows into the temporary table of a table, and answers its name.
+// The temporary table stays with the connection and is emptied at the commit.
+func (w *write) stage(t reduce.Table, extra string) (string, error) {
+	name := "incoming_" + t.Name
+	columns := strings.Join(t.Columns, ", ")
+	if extra != "" {
+		columns = strings.TrimSuffix(columns, ", "+extra) + ", null::bytea as " + extra
+	}
+	_, err := w.tx.Exec(w.ctx, `create temporary table if not exists `+name+` on commit delete rows as select `+columns+` from `+t.Name+` with no data`)
+	if err != nil {
+		return "", fmt.Errorf("staging %s: %w", t.Name, err)
+	}
+	bare := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		bare[i] = strings.Trim(c, `"`)
+	}
+	if _, err := w.tx.CopyFrom(w.ctx, pgx.Identifier{"pg_temp", name}, bare, pgx.CopyFromRows(t.Rows)); err != nil {
+		return "", fmt.Errorf("copying %s: %w", t.Name, err)
+	}
+	return name, nil
+}
+
+func insert(t reduce.Table, from string) string {
+	columns := strings.Join(t.Columns, ", ")
+	return `insert into ` + t.Name + ` (` + columns + `) select ` + columns + ` from pg_temp.` + from +
+		` order by ` + strings.Join(t.Key, ", ") + ` ` + t.Conflict
+}
+
+// merge adds a table's rows and answers how many it touched.
+func (w *write) merge(t reduce.Table) (int64, error) {
+	if len(t.Rows) == 0 {
+		return 0, nil
+	}
+	from, err := w.stage(t, "")
+	if err != nil {
+		return 0, err
+	}
+	tag, err := w.tx.Exec(w.ctx, insert(t, from))
+	if err != nil {
+		return 0, fmt.Errorf("writing %s: %w", t.Name, err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// events writes events, their payloads, and which of their records are repeats.
+func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) {
+	if len(r.Events) == 0 {
+		return 0, nil
+	}
+	events := r.EventTable(t)
+	staged := events
+	staged.Columns = append(append([]string(nil), events.Columns...), "payload")
+	for i := range staged.Rows {
+		staged.Rows[i] = append(staged.Rows[i], r.Events[i].Payload)
+	}
+	from, err := w.stage(staged, "payload")
+	if err != nil {
+		return 0, err
+	}
+	// Of a known event and another record of it the loser is a repeat.
+	if _, err := w.tx.Exec(w.ctx, `insert into event_repeats (event_id, src_topic, src_partition, src_offset)
+		select e.event_id, case when n.wins then e.src_topic else n.src_topic end,
+		       case when n.wins then e.src_partition else n.src_partition end, case when n.wins then e.src_offset else n.src_offset end
+		from events e join lateral (
+			select i.*, (i.duplicate, i.routed_at, i.src_topic, i.src_partition, i.src_offset)
+			          < (e.duplicate, e.routed_at, e.src_topic, e.src_partition, e.src_offset) as wins
+			from pg_temp.`+from+` i where i.event_id = e.event_id) n on true
+		where (e.src_topic, e.src_partition, e.src_offset) <> (n.src_topic, n.src_partition, n.src_offset)
+		order by 1, 2, 3, 4 on conflict do nothing`); err != nil {
+		return 0, fmt.Errorf("writing event_repeats: %w", err)
+	}
+	err = w.tx.QueryRow(w.ctx, `with written as (`+insert(events, from)+` returning event_id, xmax = 0 as fresh),
+		kept as (insert into payloads (event_id, stored_at, payload)
+			select i.event_id, i.routed_at, i.payload from pg_temp.`+from+` i join written using (event_id) order by 1
+			on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload)
+		select count(*) filter (where fresh) from written`).Scan(&added)
+	if err != nil {
+		return 0, fmt.Errorf("writing events: %w", err)
+	}
+	return added, nil
+}
+
+// attempts writes attempts and counts those that are new into the hours.
+func (w *write) attempts(t reduce.Table) (added int64, err error) {
+	if len(t.Rows) == 0 {
+		return 0, nil
+	}
+	from, err := w.stage(t, "")
+	if err != nil {
+		return 0, err
+	}
+	err = w.tx.QueryRow(w.ctx, `with written as (`+insert(t, from)+` returning subscription_id, started_at, cause, result, latency_bucket),
+		counted as (insert into subscription_hours (subscription_id, hour, cause, result, latency_bucket, n)
+			select subscription_id, date_trunc('hour', started_at, 'UTC'), cause, result, latency_bucket, count(*) from written
+			group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5 `+reduce.HoursConflict+`)
+		select count(*) from written`).Scan(&added)
+	if err != nil {
+		return 0, fmt.Errorf("writing attempts: %w", err)
+	}
+	return added, nil
+}

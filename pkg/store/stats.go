@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// SubscriptionStats are the figures of every subscription that has any, from the
+// hour of since on. Hourly is of the last 24 hours, whatever since is.
+func (d *DB) SubscriptionStats(ctx context.Context, since time.Time) (map[string]SubscriptionStats, error) {
+	s := stats{d: d, of: map[string]*SubscriptionStats{}, since: since.UTC().Truncate(time.Hour)}
+	for _, step := range []func(context.Context) error{s.hours, s.last, s.waiting} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("reading statistics: %w", err)
+		}
+	}
+	out := make(map[string]SubscriptionStats, len(s.of))
+	for id, v := range s.of {
+		out[id] = *v
+	}
+	return out, nil
+}
+
+type stats struct {
+	d     *DB
+	of    map[string]*SubscriptionStats
+	since time.Time
+}
+
+func (s *stats) get(id string) *SubscriptionStats {
+	v := s.of[id]
+	if v == nil {
+		v = &SubscriptionStats{}
+		s.of[id] = v
+	}
+	return v
+}
+
+// hours adds up the counters that the projector keeps by hour.
+func (s *stats) hours(ctx context.Context) error {
+	newest := s.d.now().UTC().Truncate(time.Hour)
+	oldest := newest.Add(-23 * time.Hour)
+	from := s.since
+	if oldest.Before(from) {
+		from = oldest
+	}
+	latencies := map[string]map[int32]int64{}
+	err := s.d.read(ctx, `select subscription_id, hour, result, latency_bucket, cast(sum(n) as bigint) from subscription_hours
+		where hour >= $1 and cause <> 'test' and result <> 'not_sent' group by subscription_id, hour, result, latency_bucket`,
+		[]any{s.d.engine.Time(from)}, func(rows *sql.Rows) error {
+			var id, result string
+			var hour time.Time
+			var bucket int32
+			var n int64
+			if err := rows.Scan(&id, instant{&hour}, &result, &bucket, &n); err != nil {
+				return err
+			}
+			v := s.get(id)
+			delivered, failed := n, int64(0)
+			if result != ResultDelivered {
+				delivered, failed = 0, n
+			}
+			if !hour.Before(s.since) {
+				v.Attempts += n
+				v.Delivered += delivered
+				v.Failed += failed
+				if latencies[id] == nil {
+					latencies[id] = map[int32]int64{}
+				}
+				latencies[id][bucket] += n
+			}
+			if i := int(hour.Sub(oldest) / time.Hour); !hour.Before(oldest) && i < len(v.Hourly) {
+				v.Hourly[i].Delivered += delivered
+				v.Hourly[i].Failed += failed
+			}
+			return nil
+		})
+	for id, buckets := range latencies {
+		s.of[id].P95 = quantile(buckets, 0.95)
+	}
+	return err
+}
+
+// last adds the last attempt of each.
+func (s *stats) last(ctx context.Context) error {
+	attempts, err := s.d.attempts(ctx, ` join endpoints h on h.subscription_id = a.subscription_id and h.last_attempt_id = a.attempt_id and h.last_attempt_at = a.started_at`, nil)
+	for i := range attempts {
+		s.get(attempts[i].SubscriptionID).LastAttempt = &attempts[i]
+	}
+	return err
+}
+
+// waiting counts what waits for its next attempt.
+func (s *stats) waiting(ctx context.Context) error {
+	return s.d.read(ctx, `select subscription_id, count(*), min(next_attempt_at) from deliveries where state = 'waiting' group by subscription_id`, nil,
+		func(rows *sql.Rows) error {
+			var id string
+			var n int64
+			var next time.Time
+			if err := rows.Scan(&id, &n, instant{&next}); err != nil {
+				return err
+			}
+			v := s.get(id)
+			v.Waiting, v.NextRetry = n, next
+			return nil
+		})
+}
+
+// quantile is the top of the bucket in which the quantile lies.
+func quantile(buckets map[int32]int64, q float64) time.Duration {
+	var total int64
+	last := int32(0)
+	for b, n := range buckets {
+		if b == NoLatency {
+			continue
+		}
+		total += n
+		last = max(last, b)
+	}
+	if total == 0 {
+		return 0
+	}
+	rank := int64(float64(total)*q + 0.999999)
+	var sum int64
+	for b := int32(0); b <= last; b++ {
+		if sum += buckets[b]; sum >= rank {
+			return bucketTop(b)
+		}
+	}
+	return bucketTop(last)
+}
