@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -140,21 +141,48 @@ func (c *Client) Send(ctx context.Context, cdrs ...CDR) error {
 	if len(invalid) > 0 {
 		return &SendError{Failures: invalid, Of: len(cdrs)}
 	}
-	err := c.writer.WriteMessages(ctx, records...)
-	if err == nil {
-		return nil
-	}
+	errs := c.write(ctx, records)
 	failed := &SendError{Of: len(cdrs)}
-	each, ok := errors.AsType[kafka.WriteErrors](err)
 	for i, cdr := range cdrs {
-		switch {
-		case !ok:
-			failed.Failures = append(failed.Failures, failure(i, cdr, ids[i], err))
-		case i < len(each) && each[i] != nil:
-			failed.Failures = append(failed.Failures, failure(i, cdr, ids[i], each[i]))
+		if errs[i] != nil {
+			failed.Failures = append(failed.Failures, failure(i, cdr, ids[i], fmt.Errorf("writing to %s: %w", records[i].Topic, errs[i])))
 		}
 	}
-	return failed
+	if len(failed.Failures) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// write gives each record's own error. Each topic is written by itself, because
+// the Writer gives up on all of a call's records when one topic is missing.
+func (c *Client) write(ctx context.Context, records []kafka.Message) []error {
+	byTopic := map[string][]int{}
+	for i, r := range records {
+		byTopic[r.Topic] = append(byTopic[r.Topic], i)
+	}
+	errs := make([]error, len(records))
+	var writing sync.WaitGroup
+	for _, indexes := range byTopic {
+		writing.Go(func() {
+			batch := make([]kafka.Message, len(indexes))
+			for j, i := range indexes {
+				batch[j] = records[i]
+			}
+			err := c.writer.WriteMessages(ctx, batch...)
+			each, ok := errors.AsType[kafka.WriteErrors](err)
+			for j, i := range indexes {
+				switch {
+				case !ok:
+					errs[i] = err
+				case j < len(each):
+					errs[i] = each[j]
+				}
+			}
+		})
+	}
+	writing.Wait()
+	return errs
 }
 
 // Close waits for what is being sent, then closes the connections. A client is
