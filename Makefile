@@ -4,13 +4,15 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# The version comes by -ldflags; a clone of another user's must build as well.
+export GOFLAGS ?= -buildvcs=false
 
 BIN      := bin
 CACHE    := .cache/bin
 SERVICES := router sender projector admin aftercall
 MODULES   = $(patsubst $(CURDIR)/%,%,$(shell go list -m -f '{{.Dir}}'))
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-BUILD     = go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/aftercall/aftercall/pkg/telemetry.version=$(VERSION)"
+BUILD     = go build -trimpath -ldflags "-s -w -X github.com/aftercall/aftercall/pkg/telemetry.version=$(VERSION)"
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,9 @@ test: ## Run the tests of all modules (what needs a real Kafka, PostgreSQL or br
 test-real: real-up ## Run the tests with a real Kafka and PostgreSQL as well (needs Java 17, Maven, PostgreSQL)
 	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 $(ARGS)
 
+proof: real-up ## Run the long tests too (build tag proof): before a release
+	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 -tags proof -timeout 60m $(ARGS)
+
 check: ## Everything that is checked without running tests: format, lint, generated files, modules
 	@tools/check.sh
 
@@ -43,8 +48,9 @@ generate: $(CACHE)/buf ## Generate code and documents again (protobuf, go genera
 	@go generate work
 
 ##
-bench: ## Compare the bare POST loop, one process, and real Kafka + PostgreSQL (needs what test-real needs)
-	@tools/bench.sh $(ARGS)
+bench: ## Compare the bare POST loop with one process, and with real Kafka + PostgreSQL after make real-up
+	@$(BUILD) -o $(BIN)/aftercall ./services/aftercall/cmd/aftercall
+	@set -a; if [ -s .cache/real/env ]; then . .cache/real/env; fi; set +a; exec $(BIN)/aftercall bench $(ARGS)
 
 bench-go: ## Run the Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $(ARGS) work
@@ -69,4 +75,4 @@ $(CACHE)/golangci-lint: tools/lint/go.mod
 $(CACHE)/buf: tools/go.mod
 	@tools/build.sh buf
 
-.PHONY: help run build test test-real check fmt lint generate bench bench-go real-up real-down tidy clean
+.PHONY: help run build test test-real proof check fmt lint generate bench bench-go real-up real-down tidy clean
