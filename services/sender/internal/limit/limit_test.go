@@ -48,7 +48,7 @@ func TestAnIdleBucketGivesNoBurst(t *testing.T) {
 func TestTheWaitGrowsWithThePlaceInTheQueue(t *testing.T) {
 	var b Bucket
 	b.Take(2, start)
-	if got := b.Wait(2, 9, start); got != 5*time.Second {
+	if got := b.Wait(2, 9, start); got != 5*time.Second-slack {
 		t.Errorf("%v", got)
 	}
 	if got := b.Wait(0, 9, start); got != 0 {
