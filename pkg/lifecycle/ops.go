@@ -63,7 +63,9 @@ func Serve(ctx context.Context, server *http.Server, ln net.Listener, grace time
 		// The grace period is over by design, not by mistake.
 		err = server.Close()
 	}
-	_ = <-served // http.ErrServerClosed, as asked for.
+	if serving := <-served; !errors.Is(serving, http.ErrServerClosed) {
+		err = errors.Join(err, serving)
+	}
 	if err != nil {
 		return fmt.Errorf("closing %s: %w", ln.Addr(), err)
 	}
