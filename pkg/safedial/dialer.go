@@ -31,24 +31,8 @@ const (
 // shorten ConnectTimeout, its Control hooks run after the check, and its Resolver
 // is not used.
 func (p *Policy) Dialer(base net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	if base.Timeout <= 0 || base.Timeout > ConnectTimeout {
-		base.Timeout = ConnectTimeout
-	}
+	base = p.guard(base)
 	connectWithin := base.Timeout
-	userControl, userControlContext := base.Control, base.ControlContext
-	base.Control = nil
-	base.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
-		if err := p.control(ctx, network, address); err != nil {
-			return err
-		}
-		if userControlContext != nil {
-			return userControlContext(ctx, network, address, c)
-		}
-		if userControl != nil {
-			return userControl(network, address, c)
-		}
-		return nil
-	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, portText, err := net.SplitHostPort(addr)
 		if err != nil {
@@ -76,6 +60,28 @@ func (p *Policy) Dialer(base net.Dialer) func(ctx context.Context, network, addr
 		}
 		return conn, nil
 	}
+}
+
+// guard is base with the check in its control hook.
+func (p *Policy) guard(base net.Dialer) net.Dialer {
+	if base.Timeout <= 0 || base.Timeout > ConnectTimeout {
+		base.Timeout = ConnectTimeout
+	}
+	userControl, userControlContext := base.Control, base.ControlContext
+	base.Control = nil
+	base.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := p.control(ctx, network, address); err != nil {
+			return err
+		}
+		if userControlContext != nil {
+			return userControlContext(ctx, network, address, c)
+		}
+		if userControl != nil {
+			return userControl(network, address, c)
+		}
+		return nil
+	}
+	return base
 }
 
 // control is the check that nothing gets around.

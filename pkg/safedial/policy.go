@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -253,9 +254,20 @@ func lookupName(ctx context.Context, resolver Resolver, network, host string) ([
 	case "tcp6":
 		family = "ip6"
 	}
-	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.DNSStart != nil {
+		trace.DNSStart(httptrace.DNSStartInfo{Host: host})
+	}
+	ctx, cancel := context.WithTimeout(withoutValues{ctx}, dnsTimeout)
 	defer cancel()
 	addrs, err := resolver.LookupNetIP(ctx, family, host)
+	if trace != nil && trace.DNSDone != nil {
+		info := httptrace.DNSDoneInfo{Err: err}
+		for _, addr := range addrs {
+			info.Addrs = append(info.Addrs, net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()})
+		}
+		trace.DNSDone(info)
+	}
 	var dnsErr *net.DNSError
 	switch {
 	case err != nil && errors.As(err, &dnsErr):
@@ -267,6 +279,13 @@ func lookupName(ctx context.Context, resolver Resolver, network, host string) ([
 	}
 	return addrs, nil
 }
+
+// withoutValues hides a request's trace from the resolver: its connections to name
+// servers would be reported as connections to the endpoint. (net.Dialer does the
+// same with a key that only the standard library has.)
+type withoutValues struct{ context.Context }
+
+func (withoutValues) Value(any) any { return nil }
 
 // ownAddress is one entry of Options.Deny.
 type ownAddress struct {
