@@ -1,0 +1,660 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+)
+
+// Run runs the conformance suite against stores that open makes, one a test.
+func Run(t *testing.T, open func(testing.TB) *store.DB) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *store.DB)
+	}{
+		{"the same records give the same rows in any order and any batches", func(t *testing.T, db *store.DB) { anyOrder(t, db, open) }},
+		{"projecting twice adds nothing", projectTwice},
+		{"a delivery needs no parent and takes the highest state", noParent},
+		{"an offset moves only from where it is", offsets},
+		{"two projectors of one partition write each record once", twoProjectors},
+		{"overlapping batches at once neither deadlock nor lose", overlapping},
+		{"poison text, times and identifiers are stored", poison},
+		{"attempts of any day are stored", anyDay},
+		{"a page never skips or repeats a row", pages},
+		{"a forged cursor is refused", forgedCursors},
+		{"filters select what they say", filters},
+		{"a call is the closure of its records", call},
+		{"a payload comes back byte for byte until it expires", payloads},
+		{"a requested delivery exists before its first attempt", requested},
+		{"an attempt keeps its detail", attemptDetail},
+		{"statistics count each attempt once and leave tests out", statistics},
+		{"subscriptions change by version", subscriptions},
+		{"a disable request counts for its version only", disableRequests},
+		{"tokens, sessions and login links end when they should", access},
+		{"the audit log keeps who did what", auditLog},
+		{"one publisher at a time", publishLock},
+		{"freshness grows old by itself", freshness},
+		{"the public views have their columns", views},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+var ctx = context.Background()
+
+func project(t testing.TB, db *store.DB, b *store.Batch) store.Projected {
+	t.Helper()
+	n, err := db.Project(ctx, b)
+	if err != nil {
+		t.Fatalf("projecting: %v", err)
+	}
+	return n
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func anyOrder(t *testing.T, db *store.DB, open func(testing.TB) *store.DB) {
+	rs := Feed(1, 40)
+	project(t, db, BatchOf(rs...))
+	want := Dump(t, db)
+	checkModel(t, db, ModelOf(rs))
+	for seed := range uint64(6) {
+		other := open(t)
+		r := rand.New(rand.NewPCG(seed, 7))
+		shuffled := slices.Clone(rs)
+		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		// Some records come twice, in other batches.
+		for range len(rs) / 4 {
+			shuffled = append(shuffled, rs[r.IntN(len(rs))])
+		}
+		for len(shuffled) > 0 {
+			n := 1 + r.IntN(min(len(shuffled), 60))
+			project(t, other, BatchOf(shuffled[:n]...))
+			shuffled = shuffled[n:]
+		}
+		if got := Dump(t, other); got != want {
+			t.Fatalf("order %d differs in %s", seed, difference(want, got))
+		}
+	}
+}
+
+func checkModel(t *testing.T, db *store.DB, m Model) {
+	t.Helper()
+	deliveries, next, err := db.Deliveries(ctx, store.DeliveryQuery{Page: store.Page{Limit: 1000}})
+	must(t, err)
+	if next != "" || len(deliveries) != len(m.Deliveries) {
+		t.Fatalf("%d deliveries, want %d", len(deliveries), len(m.Deliveries))
+	}
+	for _, d := range deliveries {
+		got := ModelDelivery{
+			EventID: d.EventID, SubscriptionID: d.SubscriptionID, State: d.State, Reason: d.Reason, LastAttemptID: d.LastAttemptID,
+			Result: d.Result, RequestedBy: d.RequestedBy, Attempt: d.Attempt, Next: d.NextAttemptAt,
+		}
+		if want := m.Deliveries[d.DeliveryID]; got != want {
+			t.Errorf("delivery %s:\n got %+v\nwant %+v", d.DeliveryID, got, want)
+		}
+	}
+	var attempts []string
+	for q := (store.AttemptQuery{Page: store.Page{Limit: 37}}); ; {
+		page, next, err := db.Attempts(ctx, q)
+		must(t, err)
+		for _, a := range page {
+			attempts = append(attempts, a.AttemptID)
+		}
+		if q.Cursor = next; next == "" {
+			break
+		}
+	}
+	if !slices.Equal(attempts, m.Attempts) {
+		t.Errorf("%d attempts, want these %d in this order", len(attempts), len(m.Attempts))
+	}
+	for id, repeats := range m.Events {
+		e, err := db.Event(ctx, id)
+		must(t, err)
+		if len(e.Repeats) != repeats || len(e.Decisions) != m.Decisions[id] || e.Duplicate {
+			t.Errorf("event %s: %d repeats and %d decisions, want %d and %d", id, len(e.Repeats), len(e.Decisions), repeats, m.Decisions[id])
+		}
+	}
+	rejections, _, err := db.Rejections(ctx, store.RejectionQuery{Page: store.Page{Limit: 1000}})
+	must(t, err)
+	if len(rejections) != m.Rejections {
+		t.Errorf("%d rejections, want %d", len(rejections), m.Rejections)
+	}
+	stats, err := db.SubscriptionStats(ctx, Start.Add(-time.Hour))
+	must(t, err)
+	for id, s := range stats {
+		if s.Delivered != m.Delivered[id] || s.Failed != m.Failed[id] || s.Attempts != s.Delivered+s.Failed {
+			t.Errorf("statistics of %s: %d delivered and %d failed, want %d and %d", id, s.Delivered, s.Failed, m.Delivered[id], m.Failed[id])
+		}
+	}
+}
+
+func projectTwice(t *testing.T, db *store.DB) {
+	rs := Feed(2, 10)
+	first := project(t, db, BatchOf(rs...))
+	m := ModelOf(rs)
+	if int(first.Attempts) != len(m.Attempts) || int(first.Events) != len(m.Events) || int(first.Rejections) != m.Rejections || int(first.Changes) != m.Changes {
+		t.Errorf("counted %+v as new", first)
+	}
+	want := Dump(t, db)
+	second := project(t, db, BatchOf(rs...))
+	if second.Attempts+second.Events+second.Deferrals+second.Rejections+second.Changes != 0 {
+		t.Errorf("counted %+v as new the second time", second)
+	}
+	if got := Dump(t, db); got != want {
+		t.Errorf("differs in %s", difference(want, got))
+	}
+}
+
+// attemptOf is a plain attempt to vary.
+func attemptOf(id, delivery string, n int32, at time.Time, state aftercallv1.DeliveryState) *store.AttemptAt {
+	a := &aftercallv1.Attempt{
+		AttemptId: id, DeliveryId: delivery, EventId: "evt_1", SubscriptionId: "sub_1", Tenant: "default", EventType: topic.TypeQueue, CallId: "call-1",
+		Cause: aftercallv1.Cause_CAUSE_CALL_ENDED, Attempt: n, AttemptsAllowed: 13, StartedAt: timestamppb.New(at), State: state,
+		Result: aftercallv1.Attempt_RESULT_FAILED, ErrorClass: aftercallv1.Attempt_ERROR_CLASS_STATUS, HttpStatus: 503,
+		Timings: &aftercallv1.Timings{Total: durationpb.New(20 * time.Millisecond)}, OccurredAt: timestamppb.New(at.Add(-time.Second)),
+	}
+	if state == aftercallv1.DeliveryState_DELIVERY_STATE_DELIVERED {
+		a.Result, a.ErrorClass, a.HttpStatus = aftercallv1.Attempt_RESULT_DELIVERED, 0, 200
+	}
+	return &store.AttemptAt{Attempt: a, Record: &aftercallv1.Position{Topic: topic.History, Offset: at.Unix()}, StoredAt: at}
+}
+
+const (
+	waiting   = aftercallv1.DeliveryState_DELIVERY_STATE_WAITING
+	delivered = aftercallv1.DeliveryState_DELIVERY_STATE_DELIVERED
+	givenUp   = aftercallv1.DeliveryState_DELIVERY_STATE_GIVEN_UP
+)
+
+func noParent(t *testing.T, db *store.DB) {
+	state := func() string {
+		t.Helper()
+		d, err := db.Delivery(ctx, "dlv_1")
+		must(t, err)
+		return fmt.Sprintf("%s %d %s", d.State, d.Attempt, d.Reason)
+	}
+	deferral := func(n, deferrals int32, at time.Time) *store.Batch {
+		return &store.Batch{Deferrals: []*store.DeferralAt{{StoredAt: at, Deferral: &aftercallv1.Deferral{
+			DeliveryId: "dlv_1", EventId: "evt_1", SubscriptionId: "sub_1", Attempt: n, Deferrals: deferrals, Reason: "breaker", At: timestamppb.New(at),
+		}}}}
+	}
+	step := func(b *store.Batch, want string) {
+		t.Helper()
+		project(t, db, b)
+		if got := state(); got != want {
+			t.Errorf("now %q, want %q", got, want)
+		}
+	}
+	step(deferral(1, 1, Start), "waiting 0 breaker")
+	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a2", "dlv_1", 2, Start.Add(time.Minute), waiting)}}, "waiting 2 ")
+	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a1", "dlv_1", 1, Start.Add(2*time.Minute), waiting)}}, "waiting 2 ")
+	step(deferral(3, 1, Start.Add(-time.Hour)), "waiting 2 breaker")
+	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a3", "dlv_1", 3, Start, givenUp)}}, "given_up 3 ")
+	step(&store.Batch{Events: []*aftercallv1.Event{{EventId: "evt_1", RoutedAt: timestamppb.New(Start), Decisions: []*aftercallv1.Decision{
+		{SubscriptionId: "sub_1", DeliveryId: "dlv_1", Outcome: aftercallv1.Decision_OUTCOME_MATCHED},
+	}}}}, "given_up 3 ")
+	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a0", "dlv_1", 2, Start, delivered)}}, "delivered 2 ")
+	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a4", "dlv_1", 4, Start.Add(time.Hour), givenUp)}}, "delivered 2 ")
+}
+
+func offsets(t *testing.T, db *store.DB) {
+	move := func(from, to int64) error {
+		_, err := db.Project(ctx, &store.Batch{
+			Attempts: []*store.AttemptAt{attemptOf(fmt.Sprint("a", from, to), "dlv_1", 1, Start, waiting)},
+			Offsets:  []store.Offset{{Topic: topic.History, Partition: 1, From: from, To: to}},
+		})
+		return err
+	}
+	must(t, move(0, 10))
+	must(t, move(10, 15))
+	for _, wrong := range [][2]int64{{0, 3}, {10, 20}, {16, 17}} {
+		if err := move(wrong[0], wrong[1]); !errors.Is(err, store.ErrOffsetMoved) {
+			t.Errorf("moving %v answered %v", wrong, err)
+		}
+	}
+	// A partition that was never projected starts from 0 alone.
+	if _, err := db.Project(ctx, &store.Batch{Offsets: []store.Offset{{Topic: topic.Events, From: 5, To: 6}}}); !errors.Is(err, store.ErrOffsetMoved) {
+		t.Errorf("moving an unknown offset answered %v", err)
+	}
+	at, err := db.ProjectedOffsets(ctx)
+	must(t, err)
+	if at[topic.History][1] != 15 || len(at) != 1 {
+		t.Errorf("projected offsets are %v", at)
+	}
+	page, _, err := db.Attempts(ctx, store.AttemptQuery{})
+	must(t, err)
+	if len(page) != 2 {
+		t.Errorf("%d attempts: a batch that lost was written", len(page))
+	}
+}
+
+func twoProjectors(t *testing.T, db *store.DB) {
+	const records = 60
+	var wg sync.WaitGroup
+	errs := make(chan error, 2)
+	for range 2 {
+		wg.Go(func() {
+			for {
+				at, err := db.ProjectedOffsets(ctx)
+				if err != nil {
+					errs <- err
+					return
+				}
+				from := at[topic.History][0]
+				if from == records {
+					return
+				}
+				b := &store.Batch{Offsets: []store.Offset{{Topic: topic.History, From: from, To: from + 1}}}
+				b.Attempts = append(b.Attempts, attemptOf(fmt.Sprint("a", from), fmt.Sprint("dlv", from), 1, Start.Add(time.Duration(from)*time.Second), delivered))
+				if _, err := db.Project(ctx, b); err != nil && !errors.Is(err, store.ErrOffsetMoved) {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		t.Error(err)
+	}
+	stats, err := db.SubscriptionStats(ctx, Start.Add(-time.Hour))
+	must(t, err)
+	if got := stats["sub_1"].Delivered; got != records {
+		t.Errorf("%d counted as delivered, want %d", got, records)
+	}
+}
+
+func overlapping(t *testing.T, db *store.DB) {
+	rs := Feed(3, 60)
+	want := ModelOf(rs)
+	var wg sync.WaitGroup
+	for p := range 4 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(p), 1))
+			mine := slices.Clone(rs)
+			r.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
+			for i := 0; i < len(mine); i += 50 {
+				if _, err := db.Project(ctx, BatchOf(mine[i:min(i+50, len(mine))]...)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	checkModel(t, db, want)
+}
+
+func poison(t *testing.T, db *store.DB) {
+	nasty := "a\x00b\xff" + strings.Repeat("é", 3000)
+	e := &aftercallv1.Event{
+		EventId: "evt_x", Tenant: nasty, Source: nasty, EventType: nasty, CeId: nasty, CallId: nasty, ScenarioId: nasty, ParentId: nasty, OuPath: nasty,
+		OccurredAt: &timestamppb.Timestamp{Seconds: -1 << 61}, RoutedAt: &timestamppb.Timestamp{Seconds: 1 << 61, Nanos: -5},
+		Payload: []byte{0, 0xff, 0}, Warnings: []string{nasty}, Traceparent: nasty,
+		Decisions: []*aftercallv1.Decision{
+			{SubscriptionId: nasty, DeliveryId: "dlv_x", Outcome: aftercallv1.Decision_OUTCOME_MATCHED},
+			{SubscriptionId: nasty, Outcome: aftercallv1.Decision_OUTCOME_FILTER_ERROR, Detail: nasty},
+			{SubscriptionId: "s", Outcome: 99},
+		},
+	}
+	a := attemptOf("att_x", "dlv_x", 1, Start, waiting)
+	a.CallId, a.Error, a.ResponseBody, a.StateReason, a.RemoteAddress, a.RequestUrl = nasty, nasty, []byte(nasty), nasty, nasty, nasty
+	a.ResponseHeaders = []*aftercallv1.HttpHeader{{Name: nasty, Value: nasty}}
+	a.Timings.Total = &durationpb.Duration{Seconds: 1 << 62}
+	a.HttpStatus, a.Attempt.Attempt, a.Result = -1<<31, 1<<31-1, 77
+	bare := &store.AttemptAt{Attempt: &aftercallv1.Attempt{AttemptId: "att_bare", DeliveryId: "dlv_bare"}}
+	project(t, db, &store.Batch{
+		Events:     []*aftercallv1.Event{e, {EventId: "evt_bare"}},
+		Attempts:   []*store.AttemptAt{a, bare},
+		Deferrals:  []*store.DeferralAt{{Deferral: &aftercallv1.Deferral{DeliveryId: "dlv_x", Reason: nasty, Sender: nasty, Until: &timestamppb.Timestamp{Nanos: 1 << 30}}}},
+		Rejections: []*store.RejectionAt{{Rejection: &aftercallv1.Rejection{Code: nasty, Field: nasty, Reason: nasty, EventType: nasty, Payload: []byte(nasty)}, Record: &aftercallv1.Position{Topic: nasty}}},
+		Changes:    []*aftercallv1.EndpointChange{{SubscriptionId: nasty, Kind: 42, Reason: nasty}},
+	})
+	if page, _, err := db.Attempts(ctx, store.AttemptQuery{CallID: nasty}); err != nil || len(page) != 1 {
+		t.Errorf("asking for the same oversized call found %d attempts: %v", len(page), err)
+	}
+	if c, err := db.Call(ctx, nasty); err != nil || len(c.Events) != 1 {
+		t.Errorf("asking for the call answered %v", err)
+	}
+	got, err := db.Attempt(ctx, "att_x")
+	must(t, err)
+	if string(got.ResponseBody) != nasty {
+		t.Error("the response body changed")
+	}
+	if p, err := db.Payload(ctx, "evt_x"); err != nil || string(p) != "\x00\xff\x00" {
+		t.Errorf("the payload is %q: %v", p, err)
+	}
+	for _, id := range []string{"\x00", "\xff", nasty} {
+		if _, err := db.Event(ctx, id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("an unknown event answered %v", err)
+		}
+	}
+}
+
+func anyDay(t *testing.T, db *store.DB) {
+	b := &store.Batch{}
+	for i, at := range []time.Time{
+		time.Now(), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 23, 59, 59, 999999000, time.UTC),
+		time.Date(2026, 3, 29, 2, 30, 0, 0, time.FixedZone("", 7200)), time.Date(2199, 12, 31, 23, 0, 0, 0, time.UTC),
+	} {
+		b.Attempts = append(b.Attempts, attemptOf(fmt.Sprint("a", i), "dlv_1", int32(i), at, waiting))
+	}
+	if n := project(t, db, b); n.Attempts != 5 {
+		t.Errorf("%d added", n.Attempts)
+	}
+	if n := project(t, db, b); n.Attempts != 0 {
+		t.Errorf("%d added the second time", n.Attempts)
+	}
+	page, _, err := db.Attempts(ctx, store.AttemptQuery{})
+	must(t, err)
+	var ids []string
+	for _, a := range page {
+		ids = append(ids, a.AttemptID)
+	}
+	if got := strings.Join(ids, " "); got != "a4 a0 a3 a2 a1" {
+		t.Errorf("newest first is %s", got)
+	}
+}
+
+func pages(t *testing.T, db *store.DB) {
+	b := &store.Batch{}
+	for i := range 100 {
+		// Many start at the same moment.
+		b.Attempts = append(b.Attempts, attemptOf(fmt.Sprintf("a%03d", i), fmt.Sprintf("d%03d", i), 1, Start.Add(time.Duration(i/7)*time.Microsecond), waiting))
+	}
+	project(t, db, b)
+	seen := map[string]int{}
+	q := store.AttemptQuery{Page: store.Page{Limit: 9}}
+	for round := 0; ; round++ {
+		page, next, err := db.Attempts(ctx, q)
+		must(t, err)
+		for _, a := range page {
+			seen[a.AttemptID]++
+		}
+		// Others are added meanwhile, newer ones.
+		project(t, db, &store.Batch{Attempts: []*store.AttemptAt{attemptOf(fmt.Sprintf("z%03d", round), "d", 1, Start.Add(time.Hour), waiting)}})
+		if q.Cursor = next; next == "" {
+			break
+		}
+	}
+	for i := range 100 {
+		if n := seen[fmt.Sprintf("a%03d", i)]; n != 1 {
+			t.Errorf("a%03d seen %d times", i, n)
+		}
+	}
+	if len(seen) != 100 {
+		t.Errorf("%d rows seen", len(seen))
+	}
+}
+
+func forgedCursors(t *testing.T, db *store.DB) {
+	project(t, db, BatchOf(Feed(4, 10)...))
+	_, next, err := db.Attempts(ctx, store.AttemptQuery{Page: store.Page{Limit: 2}})
+	must(t, err)
+	if next == "" {
+		t.Fatal("no next page")
+	}
+	if _, _, err := db.Attempts(ctx, store.AttemptQuery{Page: store.Page{Limit: 2, Cursor: next}}); err != nil {
+		t.Errorf("its own cursor: %v", err)
+	}
+	changed := []byte(next)
+	changed[len(changed)-3] ^= 1
+	for _, forged := range []string{"x", "!", "AAAA", string(changed), next + "AA", next[:len(next)-4], strings.Repeat("A", 4000)} {
+		if _, _, err := db.Attempts(ctx, store.AttemptQuery{Page: store.Page{Cursor: forged}}); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("cursor %.20q answered %v", forged, err)
+		}
+	}
+	if _, _, err := db.Deliveries(ctx, store.DeliveryQuery{Page: store.Page{Cursor: next}}); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("another list's cursor answered %v", err)
+	}
+}
+
+func filters(t *testing.T, db *store.DB) {
+	rs := Feed(5, 30)
+	project(t, db, BatchOf(rs...))
+	all, _, err := db.Attempts(ctx, store.AttemptQuery{Page: store.Page{Limit: 1000}})
+	must(t, err)
+	some := all[len(all)/2]
+	for name, c := range map[string]struct {
+		q    store.AttemptQuery
+		want func(store.Attempt) bool
+	}{
+		"subscription": {store.AttemptQuery{SubscriptionID: some.SubscriptionID}, func(a store.Attempt) bool { return a.SubscriptionID == some.SubscriptionID }},
+		"event type":   {store.AttemptQuery{EventType: some.EventType}, func(a store.Attempt) bool { return a.EventType == some.EventType }},
+		"call":         {store.AttemptQuery{CallID: some.CallID}, func(a store.Attempt) bool { return a.CallID == some.CallID }},
+		"delivery":     {store.AttemptQuery{DeliveryID: some.DeliveryID}, func(a store.Attempt) bool { return a.DeliveryID == some.DeliveryID }},
+		"event":        {store.AttemptQuery{EventID: some.EventID}, func(a store.Attempt) bool { return a.EventID == some.EventID }},
+		"delivered":    {store.AttemptQuery{Result: "delivered"}, func(a store.Attempt) bool { return a.Result == "delivered" }},
+		"failed":       {store.AttemptQuery{Result: "failed"}, func(a store.Attempt) bool { return a.Result == "failed" }},
+		"state":        {store.AttemptQuery{State: "given_up"}, func(a store.Attempt) bool { return a.State == "given_up" }},
+		"error":        {store.AttemptQuery{ErrorClass: "timeout"}, func(a store.Attempt) bool { return a.ErrorClass == "timeout" }},
+		"code":         {store.AttemptQuery{Status: "503"}, func(a store.Attempt) bool { return a.HTTPStatus == 503 }},
+		"code class":   {store.AttemptQuery{Status: "5xx"}, func(a store.Attempt) bool { return a.HTTPStatus/100 == 5 }},
+		"no code":      {store.AttemptQuery{Status: "teapot"}, func(a store.Attempt) bool { return false }},
+		"cause":        {store.AttemptQuery{Cause: "resend"}, func(a store.Attempt) bool { return a.Cause == "resend" }},
+		"time": {store.AttemptQuery{From: some.StartedAt, To: some.StartedAt.Add(time.Hour)}, func(a store.Attempt) bool {
+			return !a.StartedAt.Before(some.StartedAt) && a.StartedAt.Before(some.StartedAt.Add(time.Hour))
+		}},
+		"several": {store.AttemptQuery{SubscriptionID: some.SubscriptionID, Result: "failed", Status: "5xx", From: Start}, func(a store.Attempt) bool {
+			return a.SubscriptionID == some.SubscriptionID && a.Result == "failed" && a.HTTPStatus/100 == 5
+		}},
+	} {
+		c.q.Limit = 1000
+		got, _, err := db.Attempts(ctx, c.q)
+		must(t, err)
+		want := slices.DeleteFunc(slices.Clone(all), func(a store.Attempt) bool { return !c.want(a) })
+		if len(got) != len(want) || len(got) == 0 && name != "no code" {
+			t.Errorf("%s: %d attempts, want %d", name, len(got), len(want))
+		}
+	}
+	deliveries, _, err := db.Deliveries(ctx, store.DeliveryQuery{Page: store.Page{Limit: 1000}})
+	must(t, err)
+	for name, c := range map[string]struct {
+		q    store.DeliveryQuery
+		want func(store.Delivery) bool
+	}{
+		"waiting": {store.DeliveryQuery{State: "waiting"}, func(d store.Delivery) bool { return d.State == "waiting" }},
+		"call":    {store.DeliveryQuery{CallID: some.CallID}, func(d store.Delivery) bool { return d.CallID == some.CallID }},
+		"mixed": {store.DeliveryQuery{SubscriptionID: "sub_1", Result: "failed", Status: "503", ErrorClass: "status", Cause: "call_ended"}, func(d store.Delivery) bool {
+			return d.SubscriptionID == "sub_1" && d.Result == "failed" && d.HTTPStatus == 503 && d.Cause == "call_ended"
+		}},
+		"time":  {store.DeliveryQuery{From: Start, To: Start.Add(time.Hour)}, func(d store.Delivery) bool { return d.FirstQueuedAt.Before(Start.Add(time.Hour)) }},
+		"event": {store.DeliveryQuery{EventID: some.EventID, EventType: some.EventType}, func(d store.Delivery) bool { return d.EventID == some.EventID }},
+	} {
+		c.q.Limit = 1000
+		got, _, err := db.Deliveries(ctx, c.q)
+		must(t, err)
+		want := slices.DeleteFunc(slices.Clone(deliveries), func(d store.Delivery) bool { return !c.want(d) })
+		if len(got) != len(want) || len(got) == 0 {
+			t.Errorf("deliveries by %s: %d, want %d", name, len(got), len(want))
+		}
+	}
+	events, _, err := db.Events(ctx, store.EventQuery{ScenarioID: "scenario-0003", EventType: "", Page: store.Page{Limit: 1000}})
+	must(t, err)
+	if len(events) == 0 || slices.ContainsFunc(events, func(e store.Event) bool { return e.ScenarioID != "scenario-0003" }) {
+		t.Errorf("events of one scenario are %v", events)
+	}
+}
+
+func call(t *testing.T, db *store.DB) {
+	event := func(id, call, scenario, parent string, at time.Time) *aftercallv1.Event {
+		return &aftercallv1.Event{EventId: id, CallId: call, ScenarioId: scenario, ParentId: parent, OccurredAt: timestamppb.New(at), RoutedAt: timestamppb.New(at), Payload: []byte("{}")}
+	}
+	project(t, db, &store.Batch{
+		Events: []*aftercallv1.Event{
+			event("evt_1", "ivr", "S", "", Start),
+			event("evt_2", "queue", "S", "ivr", Start.Add(time.Minute)),
+			event("evt_3", "agent", "", "queue", Start.Add(2*time.Minute)),
+			event("evt_4", "transfer", "S2", "agent", Start.Add(3*time.Minute)),
+			event("evt_5", "far", "S2", "", Start.Add(4*time.Minute)),
+			event("evt_6", "stranger", "T", "", Start.Add(time.Minute)),
+			event("evt_7", "later", "S", "", Start.Add(48*time.Hour)),
+			event("evt_8", "", "", "", Start),
+		},
+		Attempts: []*store.AttemptAt{attemptOf("a1", "d1", 1, Start.Add(time.Second), waiting), attemptOf("a2", "d1", 2, Start.Add(time.Minute), delivered)},
+	})
+	for _, id := range []string{"ivr", "agent", "far", "S2"} {
+		c, err := db.Call(ctx, id)
+		must(t, err)
+		var ids []string
+		for _, e := range c.Events {
+			ids = append(ids, e.EventID)
+		}
+		if got := strings.Join(ids, " "); got != "evt_1 evt_2 evt_3 evt_4 evt_5" {
+			t.Errorf("call %s is %s", id, got)
+		}
+		if len(c.Deliveries) != 1 || len(c.Attempts) != 2 || c.Attempts[0].AttemptID != "a1" || c.Truncated {
+			t.Errorf("call %s has %d deliveries and %d attempts", id, len(c.Deliveries), len(c.Attempts))
+		}
+	}
+	for _, id := range []string{"nobody", ""} {
+		if _, err := db.Call(ctx, id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("call %q answered %v", id, err)
+		}
+	}
+}
+
+func payloads(t *testing.T, db *store.DB) {
+	body := []byte("{\"CallId\":\"1\",  \"x\":\"\\u0000\"}\r\n")
+	project(t, db, &store.Batch{Events: []*aftercallv1.Event{{EventId: "evt_1", Payload: body, RoutedAt: timestamppb.New(Start)}}})
+	got, err := db.Payload(ctx, "evt_1")
+	must(t, err)
+	if string(got) != string(body) {
+		t.Errorf("payload is %q", got)
+	}
+	// An earlier record of the same event is the one to keep, whatever comes first.
+	earlier := []byte(`{"CallId":"1","v":0}`)
+	project(t, db, &store.Batch{Events: []*aftercallv1.Event{{EventId: "evt_1", Payload: earlier, RoutedAt: timestamppb.New(Start.Add(-time.Minute)), Position: &aftercallv1.Position{Topic: "t", Offset: 9}}}})
+	project(t, db, &store.Batch{Events: []*aftercallv1.Event{{EventId: "evt_1", Payload: body, RoutedAt: timestamppb.New(Start.Add(-time.Hour)), DuplicateOf: &aftercallv1.Position{Topic: "t"}, Position: &aftercallv1.Position{Topic: "t", Offset: 3}}}})
+	if got, err = db.Payload(ctx, "evt_1"); err != nil || string(got) != string(earlier) {
+		t.Errorf("payload is %q: %v", got, err)
+	}
+	e, err := db.Event(ctx, "evt_1")
+	must(t, err)
+	if len(e.Repeats) != 2 || e.PayloadExpired || e.Position.Offset != 9 {
+		t.Errorf("event is %+v", e)
+	}
+	if _, err := db.Payload(ctx, "evt_2"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown event answered %v", err)
+	}
+	must(t, db.ExpirePayloads(ctx, Start.Add(-time.Second)))
+	if _, err := db.Payload(ctx, "evt_1"); !errors.Is(err, store.ErrPayloadExpired) {
+		t.Errorf("an expired payload answered %v", err)
+	}
+	if e, err = db.Event(ctx, "evt_1"); err != nil || !e.PayloadExpired {
+		t.Errorf("the event is %+v: %v", e, err)
+	}
+}
+
+func requested(t *testing.T, db *store.DB) {
+	d := &aftercallv1.Delivery{
+		DeliveryId: "dlv_r", EventId: "evt_1", SubscriptionId: "sub_1", EventType: topic.TypeQueue, CallId: "call-1", Cause: aftercallv1.Cause_CAUSE_RESEND,
+		RequestId: "req_1", Attempt: 1, FirstQueuedAt: timestamppb.New(Start), OccurredAt: timestamppb.New(Start),
+	}
+	must(t, db.AddDelivery(ctx, d, "ada"))
+	must(t, db.AddDelivery(ctx, d, "ada"))
+	got, err := db.Delivery(ctx, "dlv_r")
+	must(t, err)
+	if got.State != "queued" || got.Attempt != 0 || got.RequestedBy != "ada" || got.Cause != "resend" || got.RequestID != "req_1" || !got.FirstQueuedAt.Equal(Start) {
+		t.Errorf("before its attempt: %+v", got)
+	}
+	project(t, db, &store.Batch{Attempts: []*store.AttemptAt{attemptOf("a1", "dlv_r", 1, Start.Add(time.Second), delivered)}})
+	must(t, db.AddDelivery(ctx, d, "ada"))
+	got, err = db.Delivery(ctx, "dlv_r")
+	must(t, err)
+	if got.State != "delivered" || got.RequestedBy != "ada" || got.LastAttemptID != "a1" || got.CallEndToDeliveredMS == nil || *got.CallEndToDeliveredMS != 1020 {
+		t.Errorf("after its attempt: %+v", got)
+	}
+	if _, err := db.Delivery(ctx, "dlv_unknown"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown delivery answered %v", err)
+	}
+}
+
+func attemptDetail(t *testing.T, db *store.DB) {
+	a := attemptOf("a1", "dlv_1", 2, Start, waiting)
+	a.RequestHeaders = []*aftercallv1.HttpHeader{{Name: "x-b", Value: "2"}, {Name: "x-a", Value: "[secret]"}}
+	a.ResponseHeaders = []*aftercallv1.HttpHeader{{Name: "retry-after", Value: "7"}}
+	a.ResponseBody, a.ResponseTruncated, a.Error, a.RemoteAddress = []byte("\x00no"), true, "answered 503", "192.0.2.1:443"
+	a.Position = &aftercallv1.Position{Topic: topic.Deliveries, Partition: 4, Offset: 99}
+	a.NextAttemptAt, a.Deferrals, a.SubscriptionVersion = timestamppb.New(Start.Add(30*time.Second)), 3, 12
+	before := proto.Clone(a.Attempt)
+	project(t, db, &store.Batch{Attempts: []*store.AttemptAt{a}})
+	if !proto.Equal(before, a.Attempt) {
+		t.Error("projecting changed the caller's message")
+	}
+	must(t, db.CreateSubscription(ctx, &subscription.Subscription{ID: "sub_1", Version: 1, Name: "CRM", Tenant: "default", CreatedAt: Start, UpdatedAt: Start}, store.Actor{Name: "ada"}))
+	got, err := db.Attempt(ctx, "a1")
+	must(t, err)
+	if got.SubscriptionName != "CRM" || got.HTTPStatus != 503 || got.State != "waiting" || !got.NextAttemptAt.Equal(Start.Add(30*time.Second)) ||
+		len(got.RequestHeaders) != 2 || got.RequestHeaders[1] != (store.Header{Name: "x-a", Value: "[secret]"}) || string(got.ResponseBody) != "\x00no" ||
+		!got.ResponseTruncated || got.Position != (store.Position{Topic: topic.Deliveries, Partition: 4, Offset: 99}) || got.Record.Topic != topic.History ||
+		got.Timings.Total != 20_000 || got.DurationMS != 20 || got.Deferrals != 3 || got.SubscriptionVersion != 12 || got.WebhookID != "evt_1" {
+		t.Errorf("attempt is %+v", got)
+	}
+	if _, err := db.Attempt(ctx, "a2"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown attempt answered %v", err)
+	}
+}
+
+func statistics(t *testing.T, db *store.DB) {
+	now := time.Now().UTC()
+	b := &store.Batch{}
+	for i := range 100 {
+		a := attemptOf(fmt.Sprintf("a%03d", i), fmt.Sprintf("d%03d", i), 1, now.Add(-3*time.Hour), delivered)
+		a.Timings.Total = durationpb.New(time.Duration(i+1) * time.Millisecond)
+		b.Attempts = append(b.Attempts, a)
+	}
+	for i := range 5 {
+		b.Attempts = append(b.Attempts, attemptOf(fmt.Sprintf("f%03d", i), fmt.Sprintf("e%03d", i), 1, now.Add(-time.Duration(i)*time.Minute), waiting))
+		b.Attempts[len(b.Attempts)-1].NextAttemptAt = timestamppb.New(now.Add(time.Duration(i+1) * time.Minute))
+	}
+	test := attemptOf("t1", "dt", 1, now.Add(-time.Second), givenUp)
+	test.Cause = aftercallv1.Cause_CAUSE_TEST
+	skipped := attemptOf("n1", "dn", 1, now, givenUp)
+	skipped.Result = aftercallv1.Attempt_RESULT_NOT_SENT
+	old := attemptOf("o1", "do", 1, now.Add(-72*time.Hour), delivered)
+	b.Attempts = append(b.Attempts, test, skipped, old)
+	project(t, db, b)
+	project(t, db, b)
+	all, err := db.SubscriptionStats(ctx, now.Add(-24*time.Hour))
+	must(t, err)
+	s := all["sub_1"]
+	if s.Attempts != 105 || s.Delivered != 100 || s.Failed != 5 || s.Waiting != 5 {
+		t.Errorf("counts are %+v", s)
+	}
+	if s.P95 < 95*time.Millisecond || s.P95 > 106*time.Millisecond {
+		t.Errorf("p95 is %v", s.P95)
+	}
+	if s.LastAttempt == nil || s.LastAttempt.AttemptID != "f000" && s.LastAttempt.AttemptID != "t1" || !s.NextRetry.Equal(store.CleanTime(now.Add(time.Minute))) {
+		t.Errorf("last attempt %+v, next retry %v", s.LastAttempt, s.NextRetry)
+	}
+	var sum store.HourStats
+	for _, h := range s.Hourly {
+		sum.Delivered += h.Delivered
+		sum.Failed += h.Failed
+	}
+	if sum != (store.HourStats{Delivered: 100, Failed: 5}) || s.Hourly[20].Delivered+s.Hourly[19].Delivered != 100 {
+		t.Errorf("hours are %v", s.Hourly)
+	}
+}
