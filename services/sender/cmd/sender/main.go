@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/aftercall/aftercall/pkg/safedial"
 	"github.com/aftercall/aftercall/pkg/service"
@@ -21,7 +22,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		policy, err := cfg.Outbound.Policy(append(cfg.Sender.Kafka.Brokers, p.OpsAddress)...)
+		policy, err := cfg.Outbound.Policy(slices.Concat(cfg.Sender.Kafka.Brokers, []string{p.OpsAddress})...)
 		if err != nil {
 			return err
 		}
