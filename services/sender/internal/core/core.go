@@ -7,6 +7,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/breaker"
 	"github.com/aftercall/aftercall/services/sender/internal/outcome"
 	"github.com/aftercall/aftercall/services/sender/internal/tracker"
 )
@@ -67,6 +68,11 @@ type Core struct {
 	epoch    int
 	counters Counters
 	actions  []Action
+	changes  []Change
+	// nextWake is the earliest of the sleeping, wokenAt the subscriptions offset
+	// at the last look.
+	nextWake time.Time
+	wokenAt  int64
 }
 
 // Counters count since the start.
@@ -111,6 +117,9 @@ type Action struct {
 // Reasons of a deferral.
 const (
 	ReasonQueueFull           = "queue_full"
+	ReasonRate                = "rate"
+	ReasonBreaker             = "breaker"
+	ReasonRetryAfter          = "retry_after"
 	ReasonPaused              = "paused"
 	ReasonSubscriptionUnknown = "subscription_unknown"
 	ReasonKeyMissing          = "key_missing"
@@ -197,9 +206,12 @@ func (c *Core) ready(e *endpoint) {
 	}
 }
 
-func (c *Core) sleep(e *endpoint, until time.Time) {
-	e.sleepUntil = until
+func (c *Core) sleep(e *endpoint, until time.Time, offset int64) {
+	e.sleepUntil, e.sleepOffset = until, offset
 	c.sleeping = append(c.sleeping, e)
+	if c.nextWake.IsZero() || until.Before(c.nextWake) {
+		c.nextWake = until
+	}
 }
 
 // Pause stops Next from starting anything: no outcome could be kept, or the
@@ -237,38 +249,30 @@ func (c *Core) Next(now time.Time) []Action {
 
 // wake returns sleeping endpoints whose time has come.
 func (c *Core) wake(now time.Time) {
+	offset := c.subs.Offset()
+	if len(c.sleeping) == 0 || now.Before(c.nextWake) && offset == c.wokenAt {
+		return
+	}
+	c.wokenAt, c.nextWake = offset, time.Time{}
 	kept := c.sleeping[:0]
 	for _, e := range c.sleeping {
-		if now.Before(e.sleepUntil) && c.subs.Offset() < c.awaited(e) {
+		if now.Before(e.sleepUntil) && (e.sleepOffset == 0 || offset < e.sleepOffset) {
 			kept = append(kept, e)
+			if c.nextWake.IsZero() || e.sleepUntil.Before(c.nextWake) {
+				c.nextWake = e.sleepUntil
+			}
 			continue
 		}
-		e.sleepUntil = time.Time{}
+		e.sleepUntil, e.sleepOffset = time.Time{}, 0
 		c.ready(e)
 	}
 	clear(c.sleeping[len(kept):])
 	c.sleeping = kept
 }
 
-// awaited is the subscriptions offset that a sleeping endpoint waits for.
-func (c *Core) awaited(e *endpoint) int64 {
-	if j := e.lane().peek(); j != nil {
-		return j.Delivery.GetSubscriptionsOffset()
-	}
-	return 0
-}
-
 // Wake is when Next has something to do at the latest, zero when only an event
 // can bring something.
-func (c *Core) Wake() time.Time {
-	var earliest time.Time
-	for _, e := range c.sleeping {
-		if earliest.IsZero() || e.sleepUntil.Before(earliest) {
-			earliest = e.sleepUntil
-		}
-	}
-	return earliest
-}
+func (c *Core) Wake() time.Time { return c.nextWake }
 
 // serve does one thing for an endpoint and says whether it did. The endpoint is
 // back in the ring if it may have more to do.
@@ -281,7 +285,7 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 	d := j.Delivery
 	if c.subs.Offset() < d.GetSubscriptionsOffset() {
 		if until := j.admitted.Add(behindWait); now.Before(until) {
-			c.sleep(e, until)
+			c.sleep(e, until, d.GetSubscriptionsOffset())
 			return false
 		}
 		c.pop(e, lane)
@@ -317,7 +321,17 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 		c.divert(j, sub, sub.PausedUntil.Sub(now), ReasonPaused, now)
 		return true
 	}
-	if e.inFlight >= c.limit(e, sub) {
+	e.meet(sub)
+	may := c.limit(e, sub)
+	if !urgent(j) {
+		if hold, reason := e.hold(now); hold > 0 {
+			c.pop(e, lane)
+			c.divert(j, sub, hold, reason, now)
+			return true
+		}
+		may = min(may, e.breaker.Limit(now))
+	}
+	if e.inFlight >= may {
 		// Back into the ring when one of its requests is over.
 		return false
 	}
@@ -326,6 +340,12 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 		isReplay(j) && c.replays >= c.cfg.MaxInFlight/fairShare {
 		c.ready(e)
 		return false
+	}
+	if rate := c.rate(e, sub); rate > 0 {
+		if next, ok := e.bucket.Take(rate, now); !ok {
+			c.sleep(e, next, 0)
+			return c.thin(e, sub, rate, now)
+		}
 	}
 	c.pop(e, lane)
 	c.take(j)
@@ -399,15 +419,13 @@ func (c *Core) divert(j *Job, sub *subscription.Subscription, hold time.Duration
 
 // Answered frees the place of a posted job. Its outcome is now to be produced,
 // and Settled called when that is acknowledged.
-func (c *Core) Answered(j *Job, v outcome.Verdict, subscriptionVersion int64, now time.Time) {
+func (c *Core) Answered(j *Job, sub *subscription.Subscription, a outcome.Answer, v outcome.Verdict, now time.Time) {
+	if v.State == outcome.StateDelivered {
+		j.endpoint.lastDelivered = now
+	}
+	c.learn(j, sub, a, v, now)
 	c.free(j)
 	j.stage = settling
-	switch {
-	case v.State == outcome.StateDelivered:
-		j.endpoint.lastDelivered = now
-	case v.StateReason == outcome.ReasonGone:
-		j.endpoint.goneVersion = subscriptionVersion
-	}
 }
 
 // Unsent frees the place of a posted job for which no request could be made for
@@ -498,7 +516,10 @@ func (c *Core) forget(e *endpoint) {
 	}
 }
 
-func (c *Core) idle(e *endpoint) bool { return !e.ready && e.sleepUntil.IsZero() && e.goneVersion == 0 }
+// idle says that nothing of an endpoint is worth remembering.
+func (c *Core) idle(e *endpoint) bool {
+	return !e.ready && e.sleepUntil.IsZero() && e.goneVersion == 0 && e.breaker == breaker.Breaker{} && e.throttledUntil.IsZero()
+}
 
 // Revoke stops a partition's work that has not begun. It is gone from the core's
 // queues; what has begun goes on until Busy says 0.

@@ -73,8 +73,16 @@ func (b *bench) act() map[Kind][]Action {
 
 // answer finishes a post with 200 or, with a verdict, otherwise.
 func (b *bench) answer(j *Job) {
-	b.Answered(j, outcome.Verdict{Result: outcome.Delivered, State: outcome.StateDelivered}, 1, b.now)
+	b.fail(j, outcome.Answer{Status: 200})
+}
+
+// fail finishes a post with an answer.
+func (b *bench) fail(j *Job, a outcome.Answer) outcome.Verdict {
+	sub, _ := b.Get(j.Delivery.GetSubscriptionId())
+	v := outcome.Decide(a, progressOf(j.Delivery, sub), b.now)
+	b.Answered(j, sub, a, v, b.now)
 	b.Settled(j)
+	return v
 }
 
 func (b *bench) commit() int64 {
@@ -289,9 +297,10 @@ func TestTheDisabledVersionGetsNothingMore(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")
 	b.admit("a", 1)
-	j := b.act()[Post][0].Job
-	b.Answered(j, outcome.Verdict{State: outcome.StateStopped, StateReason: outcome.ReasonGone}, 1, b.now)
-	b.Settled(j)
+	b.fail(b.act()[Post][0].Job, outcome.Answer{Status: 410, Class: aftercallv1.Attempt_ERROR_CLASS_STATUS})
+	if ch := b.Changes(); len(ch) != 1 || ch[0].Kind != DisableRequested || ch[0].Subscription.Version != 1 {
+		t.Errorf("%+v", ch)
+	}
 	b.admit("a", 1)
 	if acts := b.act(); len(acts[End]) != 1 || acts[End][0].Reason != outcome.ReasonGone {
 		t.Errorf("%+v", acts)
@@ -410,5 +419,129 @@ func TestAFullMapPausesItsPartitionUntilItHasRoom(t *testing.T) {
 	}
 	if _, resume := b.Intake(); len(resume) != 1 {
 		t.Error("not resumed")
+	}
+}
+
+var down = outcome.Answer{Status: 503, Class: aftercallv1.Attempt_ERROR_CLASS_STATUS}
+
+func TestAnOpenBreakerPutsOffProbesAndRampsUp(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 100)
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+	acts := b.act()
+	if len(acts[Post]) != 0 || len(acts[Divert]) != 84 || acts[Divert][0].Reason != ReasonBreaker || acts[Divert][0].Tier.Dwell != 30*time.Second {
+		t.Fatalf("%d posts, %d put off", len(acts[Post]), len(acts[Divert]))
+	}
+	for _, a := range acts[Divert] {
+		b.Settled(a.Job)
+	}
+	b.now = b.now.Add(30 * time.Second)
+	b.admit("a", 100)
+	var together []int
+	for b.endpoints["a"].queued() > 0 {
+		posts := b.act()[Post]
+		together = append(together, len(posts))
+		for _, a := range posts {
+			b.answer(a.Job)
+		}
+	}
+	if fmt.Sprint(together[:5]) != "[1 2 4 8 8]" {
+		t.Errorf("requests at once: %v", together)
+	}
+	changes := b.Changes()
+	if len(changes) != 2 || changes[0].Kind != BreakerOpened || changes[1].Kind != BreakerClosed {
+		t.Errorf("%+v", changes)
+	}
+}
+
+func TestAChangedURLStartsWithACleanSlate(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 20)
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+	b.subs["a"] = &subscription.Subscription{ID: "a", Version: 2, Active: true, Endpoint: "https://elsewhere.example/"}
+	b.admit("a", 8)
+	if acts := b.act(); len(acts[Post]) != 8 {
+		t.Errorf("%+v", acts)
+	}
+}
+
+func TestAResendGoesOutThroughAnOpenBreaker(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 16)
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+	b.admit("a", 1, func(d *aftercallv1.Delivery) { d.Cause = aftercallv1.Cause_CAUSE_RESEND })
+	if acts := b.act(); len(acts[Post]) != 1 {
+		t.Errorf("%+v", acts)
+	}
+}
+
+func TestRetryAfterHoldsTheOtherDeliveriesToo(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a", "b")
+	b.subs["a"].MaxConcurrency = 1
+	b.admit("a", 2)
+	b.admit("b", 1)
+	busy := down
+	busy.RetryAfter = "100"
+	for _, a := range b.act()[Post] {
+		if a.Job.Delivery.GetSubscriptionId() == "a" {
+			if v := b.fail(a.Job, busy); v.Wait.Dwell != 2*time.Minute {
+				t.Errorf("waits %v", v.Wait.Dwell)
+			}
+		} else {
+			b.answer(a.Job)
+		}
+	}
+	b.admit("b", 1)
+	acts := b.act()
+	if len(acts[Divert]) != 1 || acts[Divert][0].Reason != ReasonRetryAfter || acts[Divert][0].Tier.Dwell != 2*time.Minute {
+		t.Errorf("%+v", acts[Divert])
+	}
+	if len(acts[Post]) != 1 {
+		t.Error("the other endpoint is held too")
+	}
+}
+
+func TestARateLimitPacesAndPutsTheRestOff(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.subs["a"].RateLimit = 2
+	b.admit("a", 100)
+	sent, put := 0, 0
+	for range 500 {
+		acts := b.act()
+		sent += len(acts[Post])
+		for _, a := range acts[Post] {
+			b.answer(a.Job)
+		}
+		for _, a := range acts[Divert] {
+			put++
+			if a.Reason != ReasonRate || a.Tier.Dwell < 5*time.Second {
+				t.Fatalf("%+v", a)
+			}
+			b.Settled(a.Job)
+		}
+		b.now = b.now.Add(10 * time.Millisecond)
+	}
+	if sent < 9 || sent > 11 {
+		t.Errorf("%d sent within 5 s at 2/s", sent)
+	}
+	if put != 88 {
+		t.Errorf("%d put off", put)
 	}
 }

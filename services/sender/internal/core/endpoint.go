@@ -5,6 +5,10 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/breaker"
+	"github.com/aftercall/aftercall/services/sender/internal/limit"
+	"github.com/aftercall/aftercall/services/sender/internal/outcome"
 )
 
 // endpoint is what the core knows of one subscription: its queues, what it
@@ -21,8 +25,18 @@ type endpoint struct {
 	queuedIn map[int32]int
 	// ready says that it stands in the ring.
 	ready bool
-	// sleepUntil keeps it out of the ring while its next record must wait.
-	sleepUntil    time.Time
+	// sleepUntil keeps it out of the ring while its next record must wait, or
+	// until subscriptions are known up to sleepOffset when that is not 0.
+	sleepUntil  time.Time
+	sleepOffset int64
+
+	// url is where it was last sent to: what is known of the endpoint's health
+	// belongs to that.
+	url            string
+	breaker        breaker.Breaker
+	bucket         limit.Bucket
+	throttledUntil time.Time
+
 	lastSeen      time.Time
 	lastDelivered time.Time
 	// goneVersion is the subscription's version that answered 410.
@@ -102,4 +116,91 @@ func (c *Core) limit(e *endpoint, sub *subscription.Subscription) int {
 	// partitions were added or the limit was changed: it must still go out.
 	e.share, e.shareOf, e.shareEpoch = max(share, 1), limit, c.epoch
 	return e.share
+}
+
+// meet notes where the endpoint is now. A changed URL starts with a clean slate.
+func (e *endpoint) meet(sub *subscription.Subscription) {
+	if e.url != sub.Endpoint {
+		e.url, e.breaker, e.throttledUntil = sub.Endpoint, breaker.Breaker{}, time.Time{}
+	}
+}
+
+// hold is how long nothing may be sent to the endpoint, and why; 0 when it may.
+func (e *endpoint) hold(now time.Time) (time.Duration, string) {
+	if now.Before(e.throttledUntil) {
+		return e.throttledUntil.Sub(now), ReasonRetryAfter
+	}
+	if e.breaker.Limit(now) == 0 {
+		return e.breaker.Until().Sub(now), ReasonBreaker
+	}
+	return 0, ""
+}
+
+// urgent deliveries go out at once, whatever is known of the endpoint: somebody
+// has pressed a button to find out how it does.
+func urgent(j *Job) bool {
+	cause := j.Delivery.GetCause()
+	return cause == aftercallv1.Cause_CAUSE_TEST || cause == aftercallv1.Cause_CAUSE_RESEND
+}
+
+// rate is this sender's part of the subscription's rate limit.
+func (c *Core) rate(e *endpoint, sub *subscription.Subscription) float64 {
+	if sub.RateLimit <= 0 {
+		return 0
+	}
+	share := c.limit(e, sub)
+	return sub.RateLimit * float64(share) / float64(max(e.shareOf, 1))
+}
+
+// learn takes in what an answer says of the endpoint.
+func (c *Core) learn(j *Job, sub *subscription.Subscription, a outcome.Answer, v outcome.Verdict, now time.Time) {
+	e := j.endpoint
+	if v.StateReason == outcome.ReasonGone {
+		e.goneVersion = sub.Version
+		c.change(Change{Kind: DisableRequested, Subscription: sub, Reason: outcome.ReasonGone})
+	}
+	if e.url != sub.Endpoint {
+		// It speaks of the URL before the last edit.
+		return
+	}
+	if v.Throttle > 0 {
+		if until := now.Add(v.Throttle); until.After(e.throttledUntil) {
+			if !now.Before(e.throttledUntil) {
+				c.change(Change{Kind: Throttled, Subscription: sub, Reason: ReasonRetryAfter, Until: until})
+			}
+			e.throttledUntil = until
+		}
+	}
+	switch e.breaker.Report(outcome.Health(a), c.limit(e, sub), now) {
+	case breaker.Opened:
+		c.change(Change{Kind: BreakerOpened, Subscription: sub, Reason: a.Error, Until: e.breaker.Until()})
+	case breaker.Recovered:
+		c.change(Change{Kind: BreakerClosed, Subscription: sub})
+	case breaker.None:
+	}
+}
+
+// Change is a change of an endpoint's state, to be written down.
+type Change struct {
+	Kind         aftercallv1.EndpointChange_Kind
+	Subscription *subscription.Subscription
+	Reason       string
+	Until        time.Time
+}
+
+// Kinds of change.
+const (
+	BreakerOpened    = aftercallv1.EndpointChange_KIND_BREAKER_OPENED
+	BreakerClosed    = aftercallv1.EndpointChange_KIND_BREAKER_CLOSED
+	Throttled        = aftercallv1.EndpointChange_KIND_THROTTLED
+	DisableRequested = aftercallv1.EndpointChange_KIND_DISABLE_REQUESTED
+)
+
+func (c *Core) change(ch Change) { c.changes = append(c.changes, ch) }
+
+// Changes returns the changes since the last call.
+func (c *Core) Changes() []Change {
+	out := c.changes
+	c.changes = nil
+	return out
 }

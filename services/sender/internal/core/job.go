@@ -83,6 +83,18 @@ func (f *fifo) pop() *Job {
 	return j
 }
 
+// popLast takes out the one that came last.
+func (f *fifo) popLast() *Job {
+	last := len(f.jobs) - 1
+	j := f.jobs[last]
+	f.jobs[last] = nil
+	f.jobs = f.jobs[:last]
+	if f.head == len(f.jobs) {
+		f.jobs, f.head = f.jobs[:0], 0
+	}
+	return j
+}
+
 // remove takes out the jobs for which drop is true, in order, at most limit of
 // them.
 func (f *fifo) remove(limit int, drop func(*Job) bool) []*Job {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/aftercall/aftercall/pkg/subscription"
 )
 
 // relieve puts jobs off before a limit would stop the intake for all. It acts
@@ -70,6 +72,24 @@ func (c *Core) relieve(now time.Time) {
 			})
 		}
 	}
+}
+
+// thin puts off what a rate limit would keep waiting for long, each for as long
+// as its place in the queue asks, and says whether there was anything.
+func (c *Core) thin(e *endpoint, sub *subscription.Subscription, rate float64, now time.Time) bool {
+	keep := int(rate*longWait.Seconds()) + 1
+	did := false
+	for e.queued() > keep {
+		lane := &e.replay
+		if lane.len() == 0 {
+			lane = &e.live
+		}
+		j := lane.popLast()
+		e.unqueued(j)
+		c.divert(j, sub, e.bucket.Wait(rate, e.queued(), now), ReasonRate, now)
+		did = true
+	}
+	return did
 }
 
 // reliefStep bounds how many jobs one call puts off, so that the lock is never

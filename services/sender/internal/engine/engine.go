@@ -373,8 +373,12 @@ func (e *Engine) dispatch(ctx context.Context) {
 		wake := e.core.Wake()
 		stats := e.core.Stats()
 		full := e.core.Full()
+		changes := e.core.Changes()
 		e.mu.Unlock()
 
+		for _, ch := range changes {
+			e.write(e.changed(ch, now))
+		}
 		if !wake.IsZero() {
 			timer.Reset(min(max(wake.Sub(now), time.Millisecond), tick))
 		}
@@ -499,7 +503,7 @@ func (e *Engine) post(a core.Action) {
 	}
 	verdict, records := e.attempted(a, report, now)
 	e.mu.Lock()
-	e.core.Answered(a.Job, verdict, a.Subscription.Version, now)
+	e.core.Answered(a.Job, a.Subscription, report.Answer, verdict, now)
 	e.mu.Unlock()
 	e.settle(a.Job, records)
 	e.poke()
@@ -542,4 +546,13 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 			}
 		})
 	}
+}
+
+// write keeps a record that no job waits for.
+func (e *Engine) write(r *kgo.Record) {
+	e.client.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+		if err != nil && !errors.Is(err, kgo.ErrClientClosed) {
+			e.fail(fmt.Errorf("producing to %s: %w", r.Topic, err))
+		}
+	})
 }

@@ -123,6 +123,19 @@ func (e *Engine) diverted(a core.Action, now time.Time) []*kgo.Record {
 	return append(records, historyRecord(deferral, now))
 }
 
+// changed writes down a change of an endpoint's state.
+func (e *Engine) changed(ch core.Change, now time.Time) *kgo.Record {
+	change := &aftercallv1.EndpointChange{
+		ChangeId: newID(), SubscriptionId: ch.Subscription.ID, SubscriptionVersion: ch.Subscription.Version,
+		Tenant: ch.Subscription.Tenant, Kind: ch.Kind, Reason: ch.Reason, At: timestamppb.New(now), Sender: e.cfg.Instance,
+	}
+	if !ch.Until.IsZero() {
+		change.Until = timestamppb.New(ch.Until)
+	}
+	e.logger.Info("endpoint.changed", zap.String("subscription_id", change.GetSubscriptionId()), zap.Stringer("kind", ch.Kind), zap.Time("until", ch.Until))
+	return record.New(topic.History, change.GetSubscriptionId(), change, now)
+}
+
 func historyRecord(m interface {
 	proto.Message
 	GetDeliveryId() string

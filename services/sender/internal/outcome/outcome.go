@@ -18,6 +18,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/breaker"
 )
 
 // Short names for the vocabulary of the wire.
@@ -139,4 +140,25 @@ const longestDeferral = 4
 // Expired says whether a delivery is too old for another try.
 func Expired(p Progress, now time.Time) bool {
 	return now.After(p.FirstQueued.Add(p.Schedule.MaxAge))
+}
+
+// Health is what an answer says of the endpoint, as opposed to the record.
+func Health(a Answer) breaker.Result {
+	switch a.Class {
+	case aftercallv1.Attempt_ERROR_CLASS_UNSPECIFIED:
+		return breaker.Success
+	case aftercallv1.Attempt_ERROR_CLASS_DNS, aftercallv1.Attempt_ERROR_CLASS_CONNECT, aftercallv1.Attempt_ERROR_CLASS_TLS:
+		return breaker.NoConnection
+	case aftercallv1.Attempt_ERROR_CLASS_POLICY:
+		return breaker.Neutral
+	case aftercallv1.Attempt_ERROR_CLASS_STATUS:
+		switch {
+		case a.Status == 408, a.Status == 429, a.Status == 401, a.Status == 403, a.Status == 404:
+			return breaker.Failure
+		case a.Status >= 400 && a.Status <= 499:
+			return breaker.Neutral
+		}
+	case aftercallv1.Attempt_ERROR_CLASS_TIMEOUT, aftercallv1.Attempt_ERROR_CLASS_RESET, aftercallv1.Attempt_ERROR_CLASS_PROTOCOL:
+	}
+	return breaker.Failure
 }
