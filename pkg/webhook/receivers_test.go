@@ -1,0 +1,210 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/webhook"
+)
+
+// The receivers that docs/receivers.md shows, each run with the published library
+// of its language against requests that are signed here.
+//
+// Real: the libraries, from the Go proxy, PyPI and npm; the receivers; HTTP.
+// Doubled: the sender, by a client with the headers that it sends.
+func TestTheReceiversOfTheDocumentationVerify(t *testing.T) {
+	if os.Getenv("AFTERCALL_TEST_RECEIVERS") != "1" && os.Getenv("AFTERCALL_REQUIRE_REAL") != "1" {
+		t.Skip("needs Python, Node and their package registries: docs/receivers/try.sh")
+	}
+	source, err := filepath.Abs("../../docs/receivers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := filepath.Abs("../../.cache/receivers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("Go", func(t *testing.T) {
+		binary := filepath.Join(t.TempDir(), "verify")
+		install(t, source, "go", "build", "-o", binary, "verify.go")
+		tryReceiver(t, source, binary)
+	})
+	t.Run("Python", func(t *testing.T) {
+		venv := filepath.Join(cache, "venv")
+		python := filepath.Join(venv, "bin", "python")
+		if _, err := os.Stat(python); err != nil {
+			install(t, source, "python3", "-m", "venv", venv)
+		}
+		install(t, source, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
+		tryReceiver(t, source, python, "verify.py")
+	})
+	t.Run("Node", func(t *testing.T) {
+		// Beside its copy: Node looks for packages from the script upwards.
+		dir := filepath.Join(cache, "node")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"verify.mjs", "package.json", "package-lock.json"} {
+			data, err := os.ReadFile(filepath.Join(source, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		install(t, dir, "npm", "ci", "--silent", "--no-audit", "--no-fund")
+		tryReceiver(t, dir, "node", "verify.mjs")
+	})
+}
+
+func install(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	// The receivers are a module of their own, as a user's are.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// tryReceiver runs one and sends it what a receiver gets, and what it must refuse.
+func tryReceiver(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	addr := freeAddr(t)
+	secret, old := webhook.NewSecret(rand.Reader), webhook.NewSecret(rand.Reader)
+	var output bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret, "LISTEN="+addr)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, output.String())
+		}
+	})
+	waitUntilListening(t, addr, ended)
+
+	raw, err := webhook.ParseSecret(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rawOld, err := webhook.ParseSecret(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte(` {"CallId":"c-1","CallerName":"Zoë \u0000 <script> 日本 😀","WaitTime":1e400,"TrasnferToId":null}` + "\n")
+	now := time.Now()
+	for _, tc := range []struct {
+		what    string
+		secrets [][]byte
+		at      time.Time
+		sent    []byte
+		want    int
+	}{
+		{"as Aftercall sends it", [][]byte{raw}, now, body, http.StatusNoContent},
+		{"the same once more", [][]byte{raw}, now, body, http.StatusNoContent},
+		{"during a rotation, the new secret first", [][]byte{rawOld, raw}, now, body, http.StatusNoContent},
+		{"during a rotation, the old secret first", [][]byte{raw, rawOld}, now, body, http.StatusNoContent},
+		{"signed with another secret", [][]byte{rawOld}, now, body, http.StatusUnauthorized},
+		{"not signed", nil, now, body, http.StatusUnauthorized},
+		{"altered", [][]byte{raw}, now, bytes.Replace(body, []byte("c-1"), []byte("c-2"), 1), http.StatusUnauthorized},
+		{"ten minutes old", [][]byte{raw}, now.Add(-10 * time.Minute), body, http.StatusUnauthorized},
+		{"ten minutes ahead", [][]byte{raw}, now.Add(10 * time.Minute), body, http.StatusUnauthorized},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/webhook", bytes.NewReader(tc.sent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := webhook.Message{ID: "evt_ok", EventType: "App.QueueWebhook", DeliveryID: "dlv_ok", Attempt: 1, Cause: "call_ended", Version: "test",
+			ContentType: "application/json", Time: tc.at, Secrets: tc.secrets, Body: body}
+		for _, h := range m.Headers(nil) {
+			req.Header.Set(h.Name, h.Value)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.what, err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != tc.want {
+			t.Errorf("%s: %d, want %d", tc.what, resp.StatusCode, tc.want)
+		}
+	}
+}
+
+// freeAddr is an address that was free a moment ago: another program has to be
+// told one before it listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+func waitUntilListening(t *testing.T, addr string, ended chan error) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the receiver ended: %v", errors.Join(err))
+		case <-deadline.C:
+			t.Fatalf("the receiver does not listen: %v", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// What the document shows is what was tried.
+func TestTheDocumentShowsTheReceiversAsTheyAre(t *testing.T) {
+	document, err := os.ReadFile("../../docs/receivers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"verify.go", "verify.py", "verify.mjs"} {
+		source, err := os.ReadFile("../../docs/receivers/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(document), "\n"+string(source)+"```\n") {
+			t.Errorf("docs/receivers.md does not show %s as it is", name)
+		}
+	}
+	for _, s := range webhook.Schedules() {
+		if !strings.Contains(string(document), "| `"+s.Name+"` |") {
+			t.Errorf("docs/receivers.md does not have the schedule %s", s.Name)
+		}
+	}
+}
