@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/aftercall/aftercall/pkg/cdrclient"
+	aftercallkafka "github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
@@ -25,9 +26,12 @@ func patience(t *testing.T) context.Context {
 }
 
 func TestKafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T) {
-	broker := kafkatest.Start(t)
+	kafkatest.OnBoth(t, kafkaGosWriterProducesAndItsGroupReaderConsumes)
+}
+
+func kafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T, c aftercallkafka.Config) {
 	ctx := patience(t)
-	w := &kafka.Writer{Addr: kafka.TCP(broker.Addr), Topic: topic.CDRQueue, Balancer: kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Compression: kafka.Snappy}
+	w := &kafka.Writer{Addr: kafka.TCP(c.Brokers[0]), Topic: topic.CDRQueue, Balancer: kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Compression: kafka.Snappy}
 	defer w.Close()
 	var sent []kafka.Message
 	for i := range 200 {
@@ -37,7 +41,7 @@ func TestKafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := func(n int) (values []string) {
-		r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{broker.Addr}, Topic: topic.CDRQueue, GroupID: "interop", StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond})
+		r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{c.Brokers[0]}, Topic: topic.CDRQueue, GroupID: "interop", StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond})
 		defer r.Close()
 		for range n {
 			m, err := r.FetchMessage(ctx)
@@ -64,13 +68,25 @@ func TestKafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T) {
 }
 
 func TestKafkaGosAdminSeesAndMakesTopics(t *testing.T) {
-	broker := kafkatest.Start(t)
+	kafkatest.OnBoth(t, kafkaGosAdminSeesAndMakesTopics)
+}
+
+func kafkaGosAdminSeesAndMakesTopics(t *testing.T, c aftercallkafka.Config) {
 	ctx := patience(t)
-	admin := &kafka.Client{Addr: kafka.TCP(broker.Addr)}
+	admin := &kafka.Client{Addr: kafka.TCP(c.Brokers[0])}
 	made, err := admin.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: "contoso.queue.v2", NumPartitions: 3, ReplicationFactor: 1}}})
 	if err != nil || made.Errors["contoso.queue.v2"] != nil {
 		t.Fatalf("%v, %v", err, made)
 	}
+	t.Cleanup(func() {
+		// A real broker outlives the test, and this topic is none of Aftercall's.
+		ctx, cancel := context.WithTimeout(context.Background(), kafkatest.Patience)
+		defer cancel()
+		deleted, err := admin.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{"contoso.queue.v2"}})
+		if err != nil || deleted.Errors["contoso.queue.v2"] != nil {
+			t.Errorf("deleting the topic: %v, %v", err, deleted)
+		}
+	})
 	answer, err := admin.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"contoso.queue.v2", topic.CDRQueue}})
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +98,7 @@ func TestKafkaGosAdminSeesAndMakesTopics(t *testing.T) {
 		}
 		partitions[found.Name] = len(found.Partitions)
 	}
-	if partitions["contoso.queue.v2"] != 3 || partitions[topic.CDRQueue] != 1 {
+	if partitions["contoso.queue.v2"] != 3 || partitions[topic.CDRQueue] < 1 {
 		t.Fatalf("partitions %v", partitions)
 	}
 	offsets, err := admin.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic.CDRQueue: {kafka.LastOffsetOf(0)}}})
@@ -92,8 +108,11 @@ func TestKafkaGosAdminSeesAndMakesTopics(t *testing.T) {
 }
 
 func TestAnUpstreamsClientSendsBatchesByteForByte(t *testing.T) {
-	broker := kafkatest.Start(t)
-	client, err := cdrclient.New(cdrclient.Config{Brokers: []string{broker.Addr}, Source: "contoso/pbx"})
+	kafkatest.OnBoth(t, anUpstreamsClientSendsBatchesByteForByte)
+}
+
+func anUpstreamsClientSendsBatchesByteForByte(t *testing.T, c aftercallkafka.Config) {
+	client, err := cdrclient.New(cdrclient.Config{Brokers: []string{c.Brokers[0]}, Source: "contoso/pbx"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +136,7 @@ func TestAnUpstreamsClientSendsBatchesByteForByte(t *testing.T) {
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range kafkatest.ReadAll(t, broker.Config(), topic.CDRQueue) {
+	for _, r := range kafkatest.ReadAll(t, c, topic.CDRQueue) {
 		if !want[string(r.Value)] {
 			t.Fatalf("%.80s… was not sent, or came twice", r.Value)
 		}
@@ -129,8 +148,11 @@ func TestAnUpstreamsClientSendsBatchesByteForByte(t *testing.T) {
 }
 
 func TestAnUpstreamsClientNamesTheCDRThatTheBrokerRefused(t *testing.T) {
-	broker := kafkatest.Start(t)
-	client, err := cdrclient.New(cdrclient.Config{Brokers: []string{broker.Addr}, Attempts: 1, Topics: map[string]string{"App.IvrWebhook": "contoso.absent"}})
+	kafkatest.OnBoth(t, anUpstreamsClientNamesTheCDRThatTheBrokerRefused)
+}
+
+func anUpstreamsClientNamesTheCDRThatTheBrokerRefused(t *testing.T, c aftercallkafka.Config) {
+	client, err := cdrclient.New(cdrclient.Config{Brokers: []string{c.Brokers[0]}, Attempts: 1, Topics: map[string]string{"App.IvrWebhook": "contoso.absent"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +168,7 @@ func TestAnUpstreamsClientNamesTheCDRThatTheBrokerRefused(t *testing.T) {
 	if !strings.Contains(err.Error(), "contoso.absent") {
 		t.Fatalf("the error does not name the topic: %v", err)
 	}
-	if arrived := kafkatest.ReadAll(t, broker.Config(), topic.CDRQueue); len(arrived) != 1 || string(arrived[0].Key) != "arrives" {
+	if arrived := kafkatest.ReadAll(t, c, topic.CDRQueue); len(arrived) != 1 || string(arrived[0].Key) != "arrives" {
 		t.Fatalf("%d records arrived", len(arrived))
 	}
 	if err := client.Ping(patience(t)); err == nil || !strings.Contains(err.Error(), "contoso.absent") {

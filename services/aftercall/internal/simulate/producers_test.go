@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
@@ -66,10 +67,10 @@ func execute(t *testing.T, name string, args ...string) {
 
 // wantCalls holds what arrived against what the snippets send: topic, CallId and
 // whether there was a key.
-func wantCalls(t *testing.T, broker *kafkatest.Broker, want ...string) {
+func wantCalls(t *testing.T, c kafka.Config, want ...string) {
 	t.Helper()
 	var got []string
-	for _, r := range kafkatest.ReadAll(t, broker.Config(), topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording, topic.CDRTest) {
+	for _, r := range kafkatest.ReadAll(t, c, topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording, topic.CDRTest) {
 		in := cdr.Input{Topic: r.Topic, TypeOfTopic: topic.Sources[r.Topic], Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
 		if r.Topic == topic.CDRTest {
 			in.TypeOfTopic = ""
@@ -98,19 +99,20 @@ func TestTheDocumentedGoSnippetsArrive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("NOT RUN: compiles three programs (run without -short)")
 	}
-	broker := kafkatest.Start(t)
-	for i, code := range snippets(t, "go", broker.Addr) {
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("snippet%d.go", i))
-		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
-			t.Fatal(err)
+	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
+		for i, code := range snippets(t, "go", c.Brokers[0]) {
+			file := filepath.Join(t.TempDir(), fmt.Sprintf("snippet%d.go", i))
+			if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, "go", "run", file)
 		}
-		execute(t, "go", "run", file)
-	}
-	wantCalls(t, broker,
-		"queue go-cdrclient-1 key=go-cdrclient-1 id=",
-		"queue go-kafka-go-1 key=go-kafka-go-1 id=",
-		"agent go-franz-1 key=go-franz-1 id=franz-1",
-	)
+		wantCalls(t, c,
+			"queue go-cdrclient-1 key=go-cdrclient-1 id=",
+			"queue go-kafka-go-1 key=go-kafka-go-1 id=",
+			"agent go-franz-1 key=go-franz-1 id=franz-1",
+		)
+	})
 }
 
 func TestTheDocumentedPythonSnippetArrives(t *testing.T) {
@@ -120,23 +122,25 @@ func TestTheDocumentedPythonSnippetArrives(t *testing.T) {
 	}
 	err := exec.CommandContext(t.Context(), python, "-c", "import confluent_kafka").Run()
 	need(t, err == nil, python+" with confluent-kafka", "pip install confluent-kafka; AFTERCALL_TEST_PYTHON names another interpreter")
-	broker := kafkatest.Start(t)
-	for _, code := range snippets(t, "python", broker.Addr) {
-		execute(t, python, "-c", code)
-	}
-	wantCalls(t, broker, "ivr python-1 key=python-1 id=python-1")
+	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
+		for _, code := range snippets(t, "python", c.Brokers[0]) {
+			execute(t, python, "-c", code)
+		}
+		wantCalls(t, c, "ivr python-1 key=python-1 id=python-1")
+	})
 }
 
 func TestTheDocumentedKcatSnippetsArrive(t *testing.T) {
 	_, err := exec.LookPath("kcat")
 	need(t, !errors.Is(err, exec.ErrNotFound), "kcat", "apt-get install kcat")
-	broker := kafkatest.Start(t)
-	for _, code := range snippets(t, "sh", broker.Addr) {
-		execute(t, "sh", "-ec", code)
-	}
-	wantCalls(t, broker,
-		"queue kcat-1 key= id=",
-		"recording kcat-2 key=kcat-2 id=kcat-2",
-		"test  key= id=",
-	)
+	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
+		for _, code := range snippets(t, "sh", c.Brokers[0]) {
+			execute(t, "sh", "-ec", code)
+		}
+		wantCalls(t, c,
+			"queue kcat-1 key= id=",
+			"recording kcat-2 key=kcat-2 id=kcat-2",
+			"test  key= id=",
+		)
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/cdr"
 	"github.com/aftercall/aftercall/pkg/cdrclient"
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
@@ -90,16 +91,19 @@ func TestWhatIsBeingSentWhenTheContextEndsIsSentWhole(t *testing.T) {
 }
 
 func TestSimulatedCallsArriveOnTheirTopics(t *testing.T) {
-	broker := kafkatest.Start(t)
+	kafkatest.OnBoth(t, simulatedCallsArriveOnTheirTopics)
+}
+
+func simulatedCallsArriveOnTheirTopics(t *testing.T, c kafka.Config) {
 	var progress bytes.Buffer
-	if err := Run(t.Context(), Options{Brokers: []string{broker.Addr}, Calls: 25, Rate: 500, Seed: 5, Tenant: "contoso", Progress: &progress}); err != nil {
+	if err := Run(t.Context(), Options{Brokers: c.Brokers, Calls: 25, Rate: 500, Seed: 5, Tenant: "contoso", Progress: &progress}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(progress.String(), "sent: 25 calls, 100 records in ") {
 		t.Errorf("progress says %q", progress.String())
 	}
 	perTopic, events := map[string]int{}, map[string]bool{}
-	for _, r := range kafkatest.ReadAll(t, broker.Config(), topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording) {
+	for _, r := range kafkatest.ReadAll(t, c, topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording) {
 		in := cdr.Input{Topic: r.Topic, TypeOfTopic: topic.Sources[r.Topic], Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
 		for _, h := range r.Headers {
 			in.Headers = append(in.Headers, cdr.Header{Key: h.Key, Value: h.Value})
