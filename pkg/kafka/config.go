@@ -102,6 +102,9 @@ func (c Config) Opts() []kgo.Opt {
 		kgo.MaxDecompressBatchBytes(maxDecompressBatchBytes),
 		kgo.ProducerBatchMaxBytes(int32(c.RecordCap())),
 		kgo.DisableClientMetrics(),
+		// By default a client believes for 5 s what it was told of a topic that
+		// was just made or has just moved.
+		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.RequestTimeoutOverhead(10 * time.Second),
 	}
 	if c.ClientID != "" {
