@@ -76,7 +76,7 @@ func report(w io.Writer, r io.Reader) error {
 		total += len(names)
 	}
 	slices.Sort(sorted)
-	fmt.Fprintf(w, "\n%d tests did not run:\n", total)
+	fmt.Fprintf(w, "%d tests did not run:\n", total)
 	for _, reason := range sorted {
 		names := tests[reason]
 		slices.Sort(names)

@@ -22,14 +22,13 @@ func TestSkippedTestsAreListedByReason(t *testing.T) {
 	if err := report(&b, strings.NewReader(log)); err != nil {
 		t.Fatal(err)
 	}
-	want := `
-2 tests did not run:
+	want := `2 tests did not run:
     2  needs Kafka: make test-real
          pkg/kafka.TestA
          pkg/store.TestB/real
 `
 	if b.String() != want {
-		t.Fatalf("got %s\nwant %s", b.String(), want)
+		t.Fatalf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
 
