@@ -236,6 +236,10 @@ func (r *Report) receive(response *http.Response, watch *stopwatch) {
 	if r.Status >= 200 && r.Status <= 299 {
 		return
 	}
+	if r.Status == 0 {
+		r.Class, r.Error = aftercallv1.Attempt_ERROR_CLASS_PROTOCOL, "The answer is not valid HTTP: its status is 000."
+		return
+	}
 	r.Class = aftercallv1.Attempt_ERROR_CLASS_STATUS
 	r.Error = statusText(r.Status, response.Header)
 }
@@ -374,7 +378,12 @@ func (w *stopwatch) trace() *httptrace.ClientTrace {
 		ConnectStart:      func(string, string) { mark(&w.connectStart) },
 		ConnectDone:       func(string, string, error) { mark(&w.connectEnd) },
 		TLSHandshakeStart: func() { mark(&w.tlsStart) },
-		TLSHandshakeDone:  func(tls.ConnectionState, error) { mark(&w.tlsEnd) },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			// A failed one stays the phase that the request ended in.
+			if err == nil {
+				mark(&w.tlsEnd)
+			}
+		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			w.mu.Lock()
 			w.reused = info.Reused
@@ -504,7 +513,7 @@ func tlsText(err error) (string, bool) {
 		return "The certificate is signed by an authority that is not trusted here.", true
 	case errors.As(err, &verification), errors.As(err, &invalid):
 		return "The certificate cannot be verified: " + reason(err) + ".", true
-	case errors.As(err, &header):
+	case errors.As(err, &header), errors.Is(err, http.ErrSchemeMismatch):
 		return "The endpoint does not speak TLS on this port.", true
 	case errors.As(err, &alert):
 		return "The endpoint refused the TLS handshake: " + reason(alert) + ".", true
