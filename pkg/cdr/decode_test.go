@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -451,4 +452,37 @@ func TestATopicOfItsOwnTypeIsTakenAsItIs(t *testing.T) {
 	if got := mustDecode(t, in); got.Type != "Contoso.Special" || got.OUPath != "Root" || got.Cause != CauseCallEnded {
 		t.Fatalf("got %+v", got)
 	}
+}
+
+func TestWhateverTheHeadersAreTheOutcomeCanBeStored(t *testing.T) {
+	keys := []string{HeaderID, HeaderSource, HeaderType, HeaderTime, HeaderTenant, HeaderTraceparent, HeaderTarget, "other"}
+	rapid.Check(t, func(t *rapid.T) {
+		in := Input{
+			Topic:       rapid.SampledFrom([]string{topic.CDRQueue, topic.CDRTest, topic.CDRSystem}).Draw(t, "topic"),
+			Value:       []byte(`{"CallId":"a"}`),
+			Timestamp:   time.UnixMilli(rapid.Int64Range(-1<<50, 1<<50).Draw(t, "timestamp")),
+			TypeOfTopic: "",
+		}
+		if in.Topic == topic.CDRQueue {
+			in.TypeOfTopic = topic.TypeQueue
+		}
+		for range rapid.IntRange(0, 10).Draw(t, "headers") {
+			in.Headers = append(in.Headers, Header{rapid.SampledFrom(keys).Draw(t, "key"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "value")})
+		}
+		got, err := Decode(in)
+		if err != nil {
+			if _, ok := errors.AsType[*Rejected](err); !ok {
+				t.Fatalf("the error is %#v", err)
+			}
+			return
+		}
+		for _, s := range append(got.Warnings, got.Tenant, got.Source, got.CeID, got.Type, got.Traceparent, got.TargetSubscription) {
+			if !utf8.ValidString(s) || strings.ContainsAny(s, "\x00\r\n") {
+				t.Fatalf("%q is no text that a store and a header can hold", s)
+			}
+		}
+		if got.Tenant == "" || got.Type == "" || got.EventID == "" || !plausible(got.OccurredAt) && got.OccurredAt.Unix() != 0 {
+			t.Fatalf("%+v", got)
+		}
+	})
 }

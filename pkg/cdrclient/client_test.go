@@ -321,6 +321,28 @@ func TestScalarsReadAndWriteWhatTheWireAllows(t *testing.T) {
 	}
 }
 
+func TestATextThatIsNotUTF8IsRefusedNotDamaged(t *testing.T) {
+	c := client(t, Config{})
+	for _, bad := range []CDR{
+		QueueCDR{CallId: "a", CallerName: "Andr\xe9"},
+		IvrCDR{CallId: "a", DataValue01: Text("Andr\xe9")},
+		RecordingCDR{CallId: "a", Transcription: []TranscribedPhrase{{Phrase: "caf\xe9"}}},
+	} {
+		if _, _, err := c.record(bad, sentAt); err == nil || !strings.Contains(err.Error(), "not_utf8") {
+			t.Errorf("%T: %v", bad, err)
+		}
+	}
+	for _, good := range []CDR{
+		QueueCDR{CallId: "a", CallerName: "André \uFFFD"},
+		QueueCDR{CallId: "a", CallerName: `\ufffd \\ufffd`},
+		IvrCDR{CallId: "a", DataValue01: Text("\uFFFD")},
+	} {
+		if _, _, err := c.record(good, sentAt); err != nil {
+			t.Errorf("%T: %v", good, err)
+		}
+	}
+}
+
 func TestOnlyTheFirstFailuresAreSpelledOut(t *testing.T) {
 	e := &SendError{Of: 9}
 	for i := range 9 {

@@ -75,7 +75,26 @@ func encode(c CDR) ([]byte, error) {
 	if err := e.Encode(c); err != nil {
 		return nil, fmt.Errorf("encoding %T: %w", c, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if replaced(text) {
+		return nil, &InvalidError{"not_utf8", "", "a text in the CDR is not UTF-8"}
+	}
+	return text, nil
+}
+
+// replaced says whether encoding/json has put the escape \ufffd in the place of
+// bytes that are not UTF-8: it writes the character itself where a text holds it.
+// A CDR with a damaged name is refused, not sent damaged.
+func replaced(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' {
+			if bytes.HasPrefix(text[i+1:], []byte("ufffd")) {
+				return true
+			}
+			i++ // past what is escaped
+		}
+	}
+	return false
 }
 
 // record makes the Kafka message of a CDR, or says why it would be rejected.
