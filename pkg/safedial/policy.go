@@ -121,18 +121,18 @@ func NewPolicy(o Options) (*Policy, error) {
 }
 
 // AllowedPorts are the ports that may be written in an endpoint beside 443: those
-// that the allow-list names. any is true when an entry allows every port. They
+// that the allow-list names. anyPorts is true when an entry allows every port. They
 // are for the check of an endpoint's text; Check decides.
-func (p *Policy) AllowedPorts() (ports []int, any bool) {
+func (p *Policy) AllowedPorts() (ports []int, anyPorts bool) {
 	for _, a := range p.allow {
 		switch {
 		case a.port == anyPort:
-			any = true
+			anyPorts = true
 		case a.port != usualPorts && !slices.Contains(ports, a.port):
 			ports = append(ports, a.port)
 		}
 	}
-	return ports, any
+	return ports, anyPorts
 }
 
 // Check tells whether this address and port may be connected to. Except for own
@@ -283,7 +283,7 @@ func lookupName(ctx context.Context, resolver Resolver, network, host string) ([
 // withoutValues hides a request's trace from the resolver: its connections to name
 // servers would be reported as connections to the endpoint. (net.Dialer does the
 // same with a key that only the standard library has.)
-type withoutValues struct{ context.Context }
+type withoutValues struct{ context.Context } //nolint:containedctx // it is a context
 
 func (withoutValues) Value(any) any { return nil }
 

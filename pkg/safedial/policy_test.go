@@ -261,11 +261,11 @@ func TestAnEntryThatCannotBeReadIsRefusedWithAnExample(t *testing.T) {
 }
 
 func TestPortsOfTheAllowListCanBeWrittenInAnEndpoint(t *testing.T) {
-	ports, any := policy(t, Options{Allow: []string{"10.0.0.0/8:8443", "fd00::/8:9443", "10.1.0.0/16:8443", "10.2.0.0/16"}}).AllowedPorts()
-	if fmt.Sprint(ports, any) != "[8443 9443] false" {
-		t.Error(ports, any)
+	ports, anyPorts := policy(t, Options{Allow: []string{"10.0.0.0/8:8443", "fd00::/8:9443", "10.1.0.0/16:8443", "10.2.0.0/16"}}).AllowedPorts()
+	if fmt.Sprint(ports, anyPorts) != "[8443 9443] false" {
+		t.Error(ports, anyPorts)
 	}
-	if _, any := policy(t, Options{Allow: []string{"10.0.0.0/8:*"}}).AllowedPorts(); !any {
+	if _, anyPorts := policy(t, Options{Allow: []string{"10.0.0.0/8:*"}}).AllowedPorts(); !anyPorts {
 		t.Error("no port is open")
 	}
 }

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -133,7 +134,8 @@ func CheckHeaders(headers []Header) []*HeaderError {
 	seen := make(map[string]int, len(headers))
 	for i, h := range headers {
 		for _, err := range []error{CheckHeaderName(h.Name), CheckHeaderValue(h.Value)} {
-			if e, ok := err.(*HeaderError); ok {
+			var e *HeaderError
+			if errors.As(err, &e) {
 				e.Index = i
 				wrong = append(wrong, e)
 			}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,8 +26,8 @@ func TestNamesThatHTTPOrAftercallSetsAreRefused(t *testing.T) {
 	} {
 		for _, form := range []string{name, strings.ToUpper(name), http.CanonicalHeaderKey(name)} {
 			err := CheckHeaderName(form)
-			e, ok := err.(*HeaderError)
-			if !ok || e.Code != CodeHeaderReserved || e.Part != "name" {
+			var e *HeaderError
+			if !errors.As(err, &e) || e.Code != CodeHeaderReserved || e.Part != "name" {
 				t.Errorf("%s: %v", form, err)
 				continue
 			}
@@ -44,7 +45,8 @@ func TestNamesThatHTTPOrAftercallSetsAreRefused(t *testing.T) {
 
 func TestWhatIsNoTokenIsNoName(t *testing.T) {
 	for _, name := range []string{"", " ", "X Team", " X-Team", "X-Team:", "X-Team: a", "X\x00Team", "X\r\nEvil", "Ünïcode", "X-Team\t", "(x)", "a/b", strings.Repeat("a", 257), "\u212Aeep-Alive"} {
-		if e, ok := CheckHeaderName(name).(*HeaderError); !ok || e.Code != CodeHeaderName {
+		var e *HeaderError
+		if !errors.As(CheckHeaderName(name), &e) || e.Code != CodeHeaderName {
 			t.Errorf("%q: %v", name, e)
 		}
 	}
@@ -52,8 +54,8 @@ func TestWhatIsNoTokenIsNoName(t *testing.T) {
 
 func TestValuesThatCannotBeSentAreRefusedWithoutRepeatingThem(t *testing.T) {
 	for _, value := range []string{"s3cret\r\nX-Evil: 1", "s3cret\n", "s3cret\r", "s3cret\x00", "s3cret\x7f", "\x1bs3cret", " s3cret", "s3cret ", "s3cret\t", strings.Repeat("s3cret", 1000)} {
-		e, ok := CheckHeaderValue(value).(*HeaderError)
-		if !ok || e.Code != CodeHeaderValue || strings.Contains(e.Message, "s3cret") {
+		var e *HeaderError
+		if !errors.As(CheckHeaderValue(value), &e) || e.Code != CodeHeaderValue || strings.Contains(e.Message, "s3cret") {
 			t.Errorf("%.20q: %v", value, e)
 		}
 	}

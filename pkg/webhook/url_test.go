@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -129,8 +130,8 @@ func TestWhatIsNoEndpointIsRefusedWithItsReason(t *testing.T) {
 		{"https://example.com/\xff", URLRules{}, CodeURLInvalid},
 	} {
 		u, err := CheckURL(tc.raw, tc.rules)
-		e, ok := err.(*URLError)
-		if !ok || e.Code != tc.code || u != nil {
+		var e *URLError
+		if !errors.As(err, &e) || e.Code != tc.code || u != nil {
 			t.Errorf("%.60q: got %v, %v, want %s", tc.raw, u, err, tc.code)
 			continue
 		}
@@ -162,7 +163,8 @@ func FuzzURLGuard(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		u, err := CheckURL(raw, rules)
 		if err != nil {
-			if _, ok := err.(*URLError); !ok {
+			var refused *URLError
+			if !errors.As(err, &refused) {
 				t.Fatalf("%q: %T", raw, err)
 			}
 			return

@@ -67,7 +67,7 @@ on purpose.
 			}
 			out := cmd.OutOrStdout()
 			o.OnRequest = Printer(out, asJSON || !isTerminal(out))
-			ln, err := Listen(addr, "--listen")
+			ln, err := Listen(cmd.Context(), addr, "--listen")
 			if err != nil {
 				return err
 			}

@@ -138,7 +138,7 @@ func TestASenderThatGivesUpWaitingIsLoggedWithoutAStatus(t *testing.T) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/ok", strings.NewReader("{}"))
 		func() {
 			defer func() {
-				if got := recover(); got != http.ErrAbortHandler {
+				if got, ok := recover().(error); !ok || !errors.Is(got, http.ErrAbortHandler) {
 					t.Errorf("the handler ended with %v", got)
 				}
 			}()

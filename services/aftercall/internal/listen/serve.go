@@ -13,8 +13,9 @@ import (
 const DefaultAddr = "127.0.0.1:8422"
 
 // Listen opens the address; flag is named in the error when it is in use.
-func Listen(addr, flag string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
+func Listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	var config net.ListenConfig
+	ln, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listening for webhooks: %w (choose another address with %s)", err, flag)
 	}
