@@ -387,7 +387,7 @@ func TestNoReasonAndNoWarningRepeatsAValue(t *testing.T) {
 		queue(header(HeaderType, secret), header(HeaderID, secret+"\n"), header(HeaderTenant, secret+"\n"), header(HeaderTime, secret), header(HeaderTraceparent, secret)),
 	} {
 		got, err := Decode(in)
-		said := ""
+		var said string
 		if err != nil {
 			said = err.Error()
 		} else {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -69,7 +70,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("CallID %q, encoding/json reads %q", got.CallID, text)
 		}
 		for _, s := range append(got.Warnings, got.CallID, got.ScenarioID, got.ParentID, got.OUPath) {
-			if !utf8.ValidString(s) || bytes.IndexByte([]byte(s), 0) >= 0 {
+			if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 				t.Fatalf("%q is no text that a store can hold", s)
 			}
 		}

@@ -319,8 +319,7 @@ func isHex(c byte) bool {
 }
 
 func (s *scanner) scalar() (span, error) {
-	start := s.pos
-	switch c := s.next(); c {
+	switch s.next() {
 	case 't':
 		return s.literal("true", kindBool)
 	case 'f':
@@ -328,7 +327,7 @@ func (s *scanner) scalar() (span, error) {
 	case 'n':
 		return s.literal("null", kindNull)
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		start = s.pos
+		start := s.pos
 		k, err := s.number()
 		return span{raw: s.data[start:s.pos], kind: k}, err
 	}

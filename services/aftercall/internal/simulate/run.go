@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := ping(ctx, client); err != nil {
 		_ = client.Close()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of the context is no error, whatever it cut off
 		}
 		return fmt.Errorf("simulating calls: %w", err)
 	}

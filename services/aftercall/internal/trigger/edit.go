@@ -114,16 +114,16 @@ func (d *Document) accepts(name string, value json.RawMessage) bool {
 			continue
 		}
 		has := func(t string) bool { return slices.Contains(p.Types, t) }
-		switch c := bytes.TrimSpace(value)[0]; {
-		case c == '"':
+		switch bytes.TrimSpace(value)[0] {
+		case '"':
 			return has("string")
-		case c == 'n':
+		case 'n':
 			return has("null")
-		case c == 't', c == 'f':
+		case 't', 'f':
 			return has("boolean")
-		case c == '[':
+		case '[':
 			return has("array")
-		case c == '{':
+		case '{':
 			return has("object")
 		default:
 			return has("number") || has("integer") && !bytes.ContainsAny(value, ".eE")

@@ -94,7 +94,7 @@ func bySchema(eventType string, value []byte) ([]Finding, error) {
 	}
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // what is no JSON is a rejection already
 	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
