@@ -432,7 +432,7 @@ func TestACommitWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 	b := kafkatest.Start(t)
 	c := b.Config()
 	subscribe(t, c, queueSubscription("sub_a"))
-	start(t, c, "r1")
+	r := start(t, c, "r1")
 	kafkatest.Produce(t, c, call(0))
 	exactly(t, c, 1)
 	// The first EndTxn is let through by sending it ourselves: the router's own
@@ -458,6 +458,27 @@ func TestACommitWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 	exactly(t, c, 2)
 	kafkatest.Produce(t, c, call(2))
 	exactly(t, c, 3)
+	if n := counter(t, r.reg, "aftercall_router_session_rebuilds_total"); n == 0 {
+		t.Error("the router took the answer at its word")
+	}
+}
+
+// counter is the sum of a counter over its labels.
+func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // F1: a router that dies between produce and End leaves nothing that a
@@ -609,4 +630,35 @@ func TestTheRouterOutlastsTheBroker(t *testing.T) {
 	kafkatest.Produce(t, c, all[100:]...)
 	exactly(t, c, 200)
 	kafkatest.WaitFor(t, "the health to recover", func() bool { return r.health.Err() == nil })
+}
+
+// BenchmarkRouter measures the router with everything around it: fetch, route,
+// produce, transaction, on the embedded broker in memory.
+func BenchmarkRouter(b *testing.B) {
+	c := kafkatest.Start(b).Config()
+	subscribe(b, c, queueSubscription("sub_a"))
+	body := strings.Repeat("x", 1000)
+	records := make([]*kgo.Record, b.N)
+	for i := range records {
+		records[i] = kafkatest.CDR(topic.CDRQueue, "", fmt.Sprintf(`{"CallId":"call-%d","Notes":%q}`, i, body))
+	}
+	for batch := range slices.Chunk(records, 5000) {
+		kafkatest.Produce(b, c, batch...)
+	}
+	reg := prometheus.NewRegistry()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	reader := kafkatest.Client(b, c, kgo.ConsumeTopics(topic.Events))
+	b.ResetTimer()
+	go func() {
+		done <- router.Run(ctx, router.Config{Kafka: c, Instance: "bench"}, router.Deps{Registry: reg})
+	}()
+	for n := 0; n < b.N; {
+		n += reader.PollFetches(ctx).NumRecords()
+	}
+	b.StopTimer()
+	cancel()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
 }
