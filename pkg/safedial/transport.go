@@ -20,7 +20,7 @@ const (
 type TransportOptions struct {
 	// MaxIdleConnsPerHost kept open for the next request; at least as many as
 	// there are concurrent requests to one endpoint, or each one connects anew.
-	// 0 is 8.
+	// 0 is 64: eight shards of the default concurrency.
 	MaxIdleConnsPerHost int
 	// MaxIdleConns over all endpoints; 0 is 1,024.
 	MaxIdleConns int
@@ -38,7 +38,7 @@ type TransportOptions struct {
 // How long an answer may take is for the request's context.
 func (p *Policy) Transport(o TransportOptions) *http.Transport {
 	if o.MaxIdleConnsPerHost <= 0 {
-		o.MaxIdleConnsPerHost = 8
+		o.MaxIdleConnsPerHost = 64
 	}
 	if o.MaxIdleConns <= 0 {
 		o.MaxIdleConns = 1024

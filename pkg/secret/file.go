@@ -33,6 +33,19 @@ func OpenOrCreateFile(path string) (k *Keyset, created bool, err error) {
 	return k, created, err
 }
 
+// CreateFile makes a new keyset in a file, readable by its owner only. An existing
+// file stays as it is, and is an error (fs.ErrExist).
+func CreateFile(path string) (*Keyset, error) {
+	created, err := createFile(path)
+	if err == nil && !created {
+		err = fs.ErrExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating key file %s: %w", path, err)
+	}
+	return openFile(path)
+}
+
 func openFile(path string) (*Keyset, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -119,7 +121,7 @@ func Open(keysetJSON []byte) (*Keyset, error) {
 	k.primary = info.GetPrimaryKeyId()
 	for _, key := range info.GetKeyInfo() {
 		if key.GetTypeUrl() != aesGCM || key.GetOutputPrefixType() != tinkpb.OutputPrefixType_TINK {
-			return nil, fmt.Errorf("%w: key %d is not AES-GCM with Tink's prefix; make one with `aftercall keyset new`", ErrKeyset, key.GetKeyId())
+			return nil, fmt.Errorf("%w: key %d is not AES-GCM with Tink's prefix; make one with `aftercall keyset new FILE`", ErrKeyset, key.GetKeyId())
 		}
 		if key.GetStatus() == tinkpb.KeyStatusType_ENABLED {
 			k.ids[key.GetKeyId()] = true
@@ -133,6 +135,9 @@ func Open(keysetJSON []byte) (*Keyset, error) {
 
 // PrimaryKeyID is the id of the key that seals.
 func (k *Keyset) PrimaryKeyID() uint32 { return k.primary }
+
+// KeyIDs are the ids of the keys that open, in ascending order.
+func (k *Keyset) KeyIDs() []uint32 { return slices.Sorted(maps.Keys(k.ids)) }
 
 // Has tells whether the keyset can open what was sealed with a key.
 func (k *Keyset) Has(keyID uint32) bool { return k.ids[keyID] }

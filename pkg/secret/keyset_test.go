@@ -3,6 +3,7 @@ package secret
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,6 +200,23 @@ func TestADamagedKeyFileIsNotReplaced(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(path); len(data) != 0 {
 		t.Fatal("the file was replaced")
+	}
+}
+
+func TestANewKeyFileNeverReplacesOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "aftercall.key")
+	k1, err := CreateFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := CreateFile(path); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v, want fs.ErrExist", err)
+	}
+	if k2, _, err := OpenOrCreateFile(path); err != nil || k2.PrimaryKeyID() != k1.PrimaryKeyID() {
+		t.Errorf("the key was replaced: %v", err)
+	}
+	if _, err := CreateFile(filepath.Join(t.TempDir(), "no", "folder")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want fs.ErrNotExist", err)
 	}
 }
 
