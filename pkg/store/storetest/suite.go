@@ -77,7 +77,7 @@ func anyOrder(t *testing.T, db *store.DB, open func(testing.TB) *store.DB) {
 	rs := Feed(1, 40)
 	project(t, db, BatchOf(rs...))
 	want := Dump(t, db)
-	checkModel(t, db, ModelOf(rs))
+	CheckModel(t, db, ModelOf(rs))
 	for seed := range uint64(6) {
 		other := open(t)
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -98,7 +98,8 @@ func anyOrder(t *testing.T, db *store.DB, open func(testing.TB) *store.DB) {
 	}
 }
 
-func checkModel(t *testing.T, db *store.DB, m Model) {
+// CheckModel compares a store with the model of what was projected into it.
+func CheckModel(t testing.TB, db *store.DB, m Model) {
 	t.Helper()
 	deliveries, next, err := db.Deliveries(ctx, store.DeliveryQuery{Page: store.Page{Limit: 1000}})
 	must(t, err)
@@ -303,7 +304,7 @@ func overlapping(t *testing.T, db *store.DB) {
 		})
 	}
 	wg.Wait()
-	checkModel(t, db, want)
+	CheckModel(t, db, want)
 }
 
 func poison(t *testing.T, db *store.DB) {

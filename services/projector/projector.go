@@ -1,0 +1,93 @@
+// Package projector puts what happened into the store.
+//
+//	aftercall.events   ─┐
+//	aftercall.rejected ─┼─► decode ─► reduce per delivery ─► one transaction: rows and offsets
+//	aftercall.history  ─┘
+//
+// Every record is in the store once, whatever is killed when: offsets move in
+// the transaction that writes the rows, by compare-and-set, and the store's
+// offsets are where reading begins. Records may come in any order of topics. A
+// record that cannot be read or stored becomes a visible rejection; one of a
+// later version stops the projector. While the database is away it waits and
+// says so; nothing else in Aftercall waits with it.
+package projector
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/lifecycle"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/projector/internal/write"
+)
+
+// Names of the health checks.
+const (
+	CheckKafka    = "projector.kafka"
+	CheckDatabase = "projector.database"
+)
+
+// ErrLog is what Run returns when the store's offsets do not fit the topics.
+var ErrLog = write.ErrLog
+
+// Config of the projector.
+type Config struct {
+	Kafka kafka.Config
+	// Instance is a name that is stable over restarts and unique among the
+	// projectors: with it a projector that comes back takes up its partitions
+	// at once. Empty where names change.
+	Instance string `env:"INSTANCE"`
+}
+
+// Store is where records go; *store.DB is one.
+type Store = write.Store
+
+// Deps are what the projector is given.
+type Deps struct {
+	Logger   *zap.Logger
+	Registry prometheus.Registerer
+	Health   *lifecycle.Health
+	Store    Store
+}
+
+// Run projects until ctx ends, which is no error, or until something must be
+// changed that no retry can mend; the error says what.
+func Run(ctx context.Context, c Config, d Deps) error {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	if d.Health == nil {
+		d.Health = lifecycle.NewHealth()
+	}
+	d.Health.Register(CheckKafka)
+	d.Health.Register(CheckDatabase)
+	if c.Kafka.ClientID == "" {
+		name := c.Instance
+		if name == "" {
+			name, _ = os.Hostname()
+		}
+		c.Kafka.ClientID = "aftercall-projector-" + name
+	}
+	if c.Kafka.Logger == nil {
+		c.Kafka.Logger = d.Logger.Named("kafka")
+	}
+	if err := kafka.Prepare(ctx, c.Kafka, topic.All()); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		d.Health.Set(CheckKafka, err)
+		return fmt.Errorf("preparing Kafka: %w", err)
+	}
+	d.Logger.Info("projector.started", zap.String("instance", c.Instance))
+	return write.New(
+		write.Config{Kafka: c.Kafka, Group: topic.GroupProjector, Topics: []string{topic.Events, topic.Rejected, topic.History}, Instance: c.Instance},
+		d.Store, write.NewMetrics(d.Registry), d.Logger,
+		func(err error) { d.Health.Set(CheckKafka, err) },
+		func(err error) { d.Health.Set(CheckDatabase, err) },
+	).Run(ctx)
+}
