@@ -25,7 +25,8 @@ const (
 
 // Options of a receiver. The zero value answers and remembers nothing.
 type Options struct {
-	// Fail answers the first requests of each webhook-id with an error.
+	// Fail answers the first requests of each webhook-id, at each path, with an
+	// error.
 	Fail Fail
 	// Delay comes before each answer.
 	Delay time.Duration

@@ -31,7 +31,7 @@ func Line(e Entry) string {
 	}
 	eventType := plain(e.EventType)
 	if eventType == "" {
-		eventType = "(" + plain(e.Method) + ", no event type)"
+		eventType = "(no event type)"
 	}
 	var more []string
 	if e.Attempt != "" {
