@@ -14,9 +14,13 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/postgres"
+	"github.com/aftercall/aftercall/pkg/store/sqlite"
 )
 
-// Config says where PostgreSQL is.
+// sqliteScheme begins the URL of a SQLite file, for services on one machine.
+const sqliteScheme = "sqlite:"
+
+// Config says where the store is: a PostgreSQL URL, or sqlite: and a file.
 type Config struct {
 	URL string `env:"DATABASE_URL"`
 }
@@ -26,7 +30,13 @@ func (c Config) Open(ctx context.Context) (*store.DB, error) {
 	if c.URL == "" {
 		return nil, errors.New("AFTERCALL_DATABASE_URL is not set; it looks like postgres://aftercall@db/aftercall")
 	}
-	db, err := postgres.Open(ctx, c.URL, postgres.Options{})
+	var db *store.DB
+	var err error
+	if path, ok := strings.CutPrefix(c.URL, sqliteScheme); ok {
+		db, err = sqlite.Open(ctx, path, sqlite.Options{})
+	} else {
+		db, err = postgres.Open(ctx, c.URL, postgres.Options{})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the store (AFTERCALL_DATABASE_URL): %w", err)
 	}
@@ -36,6 +46,9 @@ func (c Config) Open(ctx context.Context) (*store.DB, error) {
 // Addresses are the database's own, host:port, where no webhook may go. None for
 // a socket in the file system.
 func (c Config) Addresses() []string {
+	if strings.HasPrefix(c.URL, sqliteScheme) {
+		return nil
+	}
 	cfg, err := pgx.ParseConfig(c.URL)
 	if err != nil {
 		return nil // Open says so.

@@ -23,9 +23,12 @@ func (e *Engine) fetched(_ context.Context, _ *kgo.Client, response *kmsg.Offset
 		}
 		e.take(partition, max(offset, 0), metadata)
 	}
-	for _, t := range response.Topics {
-		for _, p := range t.Partitions {
-			take(t.Topic, p.Partition, p.Offset, p.Metadata)
+	// Older brokers answer by topic, newer by group; the client may fill in both.
+	if len(response.Groups) == 0 {
+		for _, t := range response.Topics {
+			for _, p := range t.Partitions {
+				take(t.Topic, p.Partition, p.Offset, p.Metadata)
+			}
 		}
 	}
 	for _, g := range response.Groups {
