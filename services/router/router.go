@@ -120,14 +120,14 @@ func Run(ctx context.Context, c Config, d Deps) error {
 			return loop.Run(ctx)
 		},
 		"subscriptions health": func(ctx context.Context) error {
-			return watch(ctx, subscriptions, d.Health)
+			return watch(ctx, subscriptions, d.Health, max(5*time.Second, c.Kafka.Heartbeat))
 		},
 	})
 }
 
 // watch shows a subscription that cannot be read.
-func watch(ctx context.Context, f *feed.Feed, h *lifecycle.Health) error {
-	ticker := time.NewTicker(5 * time.Second)
+func watch(ctx context.Context, f *feed.Feed, h *lifecycle.Health, every time.Duration) error {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {

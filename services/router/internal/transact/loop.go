@@ -215,10 +215,11 @@ func (l *Loop) session(ctx context.Context) error {
 
 // watch keeps the health true while there is nothing to route.
 func (l *Loop) watch(ctx context.Context, client *kgo.Client) {
-	ticker := time.NewTicker(pingEvery)
+	every := max(pingEvery, l.config.Kafka.Heartbeat)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, pingEvery)
+		asking, cancel := context.WithTimeout(ctx, every)
 		err := client.Ping(asking)
 		cancel()
 		if ctx.Err() != nil {
