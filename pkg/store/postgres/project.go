@@ -142,11 +142,27 @@ func (w *write) stage(t reduce.Table, extra string) (string, error) {
 	for i, c := range t.Columns {
 		bare[i] = strings.Trim(c, `"`)
 	}
-	if _, err := w.tx.CopyFrom(w.ctx, pgx.Identifier{"pg_temp", name}, bare, pgx.CopyFromRows(t.Rows)); err != nil {
+	if _, err := w.tx.CopyFrom(w.ctx, pgx.Identifier{"pg_temp", name}, bare, &rows{table: t, at: -1}); err != nil {
 		return "", fmt.Errorf("copying %s: %w", t.Name, err)
 	}
 	return name, nil
 }
+
+// rows feeds a table to COPY, one row at a time in the same slice.
+type rows struct {
+	table reduce.Table
+	at    int
+	cells []any
+}
+
+func (r *rows) Next() bool { r.at++; return r.at < r.table.Len }
+
+func (r *rows) Values() ([]any, error) {
+	r.cells = r.table.Row(r.at, r.cells[:0])
+	return r.cells, nil
+}
+
+func (r *rows) Err() error { return nil }
 
 func insert(t reduce.Table, from string) string {
 	columns := strings.Join(t.Columns, ", ")
@@ -156,7 +172,7 @@ func insert(t reduce.Table, from string) string {
 
 // merge adds a table's rows and answers how many it touched.
 func (w *write) merge(t reduce.Table) (int64, error) {
-	if len(t.Rows) == 0 {
+	if t.Len == 0 {
 		return 0, nil
 	}
 	from, err := w.stage(t, "")
@@ -178,9 +194,7 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 	events := r.EventTable(t)
 	staged := events
 	staged.Columns = append(append([]string(nil), events.Columns...), "payload")
-	for i := range staged.Rows {
-		staged.Rows[i] = append(staged.Rows[i], r.Events[i].Payload)
-	}
+	staged.Row = func(i int, cells []any) []any { return append(events.Row(i, cells), r.Events[i].Payload) }
 	from, err := w.stage(staged, "payload")
 	if err != nil {
 		return 0, err
@@ -210,7 +224,7 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 
 // attempts writes attempts and counts those that are new into the hours.
 func (w *write) attempts(t reduce.Table) (added int64, err error) {
-	if len(t.Rows) == 0 {
+	if t.Len == 0 {
 		return 0, nil
 	}
 	from, err := w.stage(t, "")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +118,7 @@ func (w *write) events(r *reduce.Rows) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading known events: %w", err)
 	}
+	var kept []*reduce.Event
 	payloads := reduce.Table{
 		Name: "payloads", Columns: []string{"event_id", "stored_at", "payload"},
 		Conflict: "on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload",
@@ -132,8 +135,12 @@ func (w *write) events(r *reduce.Rows) (int64, error) {
 			r.Repeats = append(r.Repeats, reduce.Repeat{EventID: e.EventID, Position: loser})
 		}
 		if wins {
-			payloads.Rows = append(payloads.Rows, []any{e.EventID, w.clock(e.RoutedAt), e.Payload})
+			kept = append(kept, e)
 		}
+	}
+	payloads.Len = len(kept)
+	payloads.Row = func(i int, cells []any) []any {
+		return append(cells, kept[i].EventID, w.clock(kept[i].RoutedAt), kept[i].Payload)
 	}
 	if _, err := w.insert(r.EventTable(w.clock)); err != nil {
 		return 0, err
@@ -173,8 +180,11 @@ func (w *write) attempts(r *reduce.Rows) (int64, error) {
 		return 0, err
 	}
 	hours := reduce.Table{Name: "subscription_hours", Columns: strings.Fields("subscription_id hour cause result latency_bucket n"), Conflict: reduce.HoursConflict}
-	for b, n := range counts {
-		hours.Rows = append(hours.Rows, []any{b.subscription, b.hour, b.cause, b.result, b.latency, n})
+	keys := slices.Collect(maps.Keys(counts))
+	hours.Len = len(keys)
+	hours.Row = func(i int, cells []any) []any {
+		b := keys[i]
+		return append(cells, b.subscription, b.hour, b.cause, b.result, b.latency, counts[b])
 	}
 	_, err = w.insert(hours)
 	return added, err
@@ -207,17 +217,18 @@ func (w *write) insertReturning(t reduce.Table, returning string, scan func(*sql
 
 // each runs the insert of a table over its rows, rowsAtOnce at a time.
 func (w *write) each(t reduce.Table, tail string, run func(*sql.Stmt, []any) error) error {
-	for rows := t.Rows; len(rows) > 0; {
-		size := min(rowsAtOnce, len(rows))
+	for i := 0; i < t.Len; {
+		size := min(rowsAtOnce, t.Len-i)
 		st, err := w.tx.PrepareContext(w.ctx, insertText(t, size)+tail)
 		if err != nil {
 			return fmt.Errorf("preparing to write %s: %w", t.Name, err)
 		}
 		args := make([]any, 0, size*len(t.Columns))
-		for ; len(rows) >= size && err == nil; rows = rows[size:] {
+		for t.Len-i >= size && err == nil {
 			args = args[:0]
-			for _, r := range rows[:size] {
-				args = append(args, r...)
+			for range size {
+				args = t.Row(i, args)
+				i++
 			}
 			err = run(st, args)
 		}

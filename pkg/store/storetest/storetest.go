@@ -39,7 +39,13 @@ func SQLite(t testing.TB) *store.DB {
 // Postgres opens a fresh PostgreSQL store that ends with the test.
 func Postgres(t testing.TB) *store.DB {
 	t.Helper()
-	db, err := postgres.Open(context.Background(), PostgresURL(t), postgres.Options{DaysAhead: 1})
+	return PostgresAt(t, PostgresURL(t))
+}
+
+// PostgresAt opens the PostgreSQL store at a URL until the end of the test.
+func PostgresAt(t testing.TB, url string) *store.DB {
+	t.Helper()
+	db, err := postgres.Open(context.Background(), url, postgres.Options{DaysAhead: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

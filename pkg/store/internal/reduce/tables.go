@@ -10,12 +10,15 @@ import (
 type Table struct {
 	Name    string
 	Columns []string
-	// Key are the columns that Rows are sorted by: two writers then lock rows
+	// Key are the columns that the rows are sorted by: two writers then lock rows
 	// in the same order.
 	Key []string
 	// Conflict is the "on conflict …" of the insert.
 	Conflict string
-	Rows     [][]any
+	// Len is the number of rows; Row appends the cells of one to a slice, which
+	// may be used again for the next.
+	Len int
+	Row func(i int, cells []any) []any
 }
 
 // Clock turns a time into an argument; the zero time into nil.
@@ -93,96 +96,97 @@ func split(s string) []string { return strings.Fields(s) }
 
 // EventTable are the events, without payloads.
 func (r *Rows) EventTable(t Clock) Table {
-	tab := Table{Name: "events", Columns: EventColumns, Key: []string{"event_id"}, Conflict: EventConflict}
-	for i := range r.Events {
+	tab := Table{Name: "events", Columns: EventColumns, Key: []string{"event_id"}, Conflict: EventConflict, Len: len(r.Events)}
+	tab.Row = func(i int, cells []any) []any {
 		e := &r.Events[i]
-		tab.Rows = append(tab.Rows, []any{e.EventID, e.Tenant, e.Source, e.EventType, e.CeID, e.CallID, e.ScenarioID, e.ParentID, e.OUPath, e.Cause,
+		return append(cells, e.EventID, e.Tenant, e.Source, e.EventType, e.CeID, e.CallID, e.ScenarioID, e.ParentID, e.OUPath, e.Cause,
 			t(e.OccurredAt), t(e.ProducedAt), t(e.RoutedAt), e.Duplicate, e.Matched, int32(e.PayloadBytes),
-			e.Position.Topic, e.Position.Partition, e.Position.Offset, e.Detail})
+			e.Position.Topic, e.Position.Partition, e.Position.Offset, e.Detail)
 	}
 	return tab
 }
 
 // DeliveryTable are the deliveries.
 func (r *Rows) DeliveryTable(t Clock) Table {
-	tab := Table{Name: "deliveries", Columns: deliveryColumns, Key: []string{"delivery_id"}, Conflict: deliveryConflict}
-	for i := range r.Deliveries {
+	tab := Table{Name: "deliveries", Columns: deliveryColumns, Key: []string{"delivery_id"}, Conflict: deliveryConflict, Len: len(r.Deliveries)}
+	tab.Row = func(i int, cells []any) []any {
 		d := &r.Deliveries[i]
-		tab.Rows = append(tab.Rows, []any{d.DeliveryID, d.EventID, d.SubscriptionID, d.Tenant, d.EventType, d.CallID, d.Cause, d.RequestID, d.RequestedBy,
+		return append(cells, d.DeliveryID, d.EventID, d.SubscriptionID, d.Tenant, d.EventType, d.CallID, d.Cause, d.RequestID, d.RequestedBy,
 			t(d.OccurredAt), t(d.QueuedAt), d.State, d.Reason, t(d.NextAttemptAt), d.Rank, d.Made, d.PutOff, d.Deferrals, t(d.UpdatedAt), d.UpdatedBy,
-			d.LastRank, d.Number, t(d.LastAttemptAt), d.LastAttemptID, d.AttemptsAllowed, d.Result, d.ErrorClass, d.HTTPStatus, optional(d.CallEndToDeliveredMS)})
+			d.LastRank, d.Number, t(d.LastAttemptAt), d.LastAttemptID, d.AttemptsAllowed, d.Result, d.ErrorClass, d.HTTPStatus, optional(d.CallEndToDeliveredMS))
 	}
 	return tab
 }
 
 // AttemptTable are the attempts.
 func (r *Rows) AttemptTable(t Clock) Table {
-	tab := Table{Name: "attempts", Columns: attemptColumns, Key: []string{"attempt_id"}, Conflict: doNothing}
-	for i := range r.Attempts {
+	tab := Table{Name: "attempts", Columns: attemptColumns, Key: []string{"attempt_id"}, Conflict: doNothing, Len: len(r.Attempts)}
+	tab.Row = func(i int, cells []any) []any {
 		a := &r.Attempts[i]
-		tab.Rows = append(tab.Rows, []any{a.AttemptID, a.DeliveryID, a.EventID, a.SubscriptionID, a.EventType, a.CallID, a.Cause, a.Number, a.AttemptsAllowed, t(a.StartedAt),
+		return append(cells, a.AttemptID, a.DeliveryID, a.EventID, a.SubscriptionID, a.EventType, a.CallID, a.Cause, a.Number, a.AttemptsAllowed, t(a.StartedAt),
 			a.Result, a.ErrorClass, a.HTTPStatus, a.DurationMS, optional(a.CallEndToDeliveredMS), t(a.NextAttemptAt), a.State, a.Reason, a.Bucket,
-			t(a.RecordedAt), a.Record.Topic, a.Record.Partition, a.Record.Offset, a.Detail})
+			t(a.RecordedAt), a.Record.Topic, a.Record.Partition, a.Record.Offset, a.Detail)
 	}
 	return tab
 }
 
 // DeferralTable are the deferrals.
 func (r *Rows) DeferralTable(t Clock) Table {
-	tab := Table{Name: "deferrals", Columns: deferralColumns, Key: split("delivery_id attempt deferrals at"), Conflict: doNothing}
-	for i := range r.Deferrals {
+	tab := Table{Name: "deferrals", Columns: deferralColumns, Key: split("delivery_id attempt deferrals at"), Conflict: doNothing, Len: len(r.Deferrals)}
+	tab.Row = func(i int, cells []any) []any {
 		d := &r.Deferrals[i]
-		tab.Rows = append(tab.Rows, []any{d.DeliveryID, d.Number, d.Deferrals, t(d.At), d.SubscriptionID, d.Reason, t(d.Until), d.Sender})
+		return append(cells, d.DeliveryID, d.Number, d.Deferrals, t(d.At), d.SubscriptionID, d.Reason, t(d.Until), d.Sender)
 	}
 	return tab
 }
 
 // DecisionTable are the decisions against.
 func (r *Rows) DecisionTable(t Clock) Table {
-	tab := Table{Name: "event_decisions", Columns: decisionColumns, Key: split("event_id subscription_id subscription_version outcome"), Conflict: doNothing}
-	for i := range r.Decisions {
+	tab := Table{Name: "event_decisions", Columns: decisionColumns, Key: split("event_id subscription_id subscription_version outcome"), Conflict: doNothing, Len: len(r.Decisions)}
+	tab.Row = func(i int, cells []any) []any {
 		d := &r.Decisions[i]
-		tab.Rows = append(tab.Rows, []any{d.EventID, d.SubscriptionID, d.Version, d.Outcome, t(d.OccurredAt)})
+		return append(cells, d.EventID, d.SubscriptionID, d.Version, d.Outcome, t(d.OccurredAt))
 	}
 	return tab
 }
 
 // RepeatTable are the repeats of events, as far as the batch alone knows them.
 func (r *Rows) RepeatTable() Table {
-	tab := Table{Name: "event_repeats", Columns: repeatColumns, Key: repeatColumns, Conflict: doNothing}
-	for _, p := range r.Repeats {
-		tab.Rows = append(tab.Rows, []any{p.EventID, p.Position.Topic, p.Position.Partition, p.Position.Offset})
+	tab := Table{Name: "event_repeats", Columns: repeatColumns, Key: repeatColumns, Conflict: doNothing, Len: len(r.Repeats)}
+	tab.Row = func(i int, cells []any) []any {
+		p := &r.Repeats[i]
+		return append(cells, p.EventID, p.Position.Topic, p.Position.Partition, p.Position.Offset)
 	}
 	return tab
 }
 
 // RejectionTable are the rejections.
 func (r *Rows) RejectionTable(t Clock) Table {
-	tab := Table{Name: "rejections", Columns: rejectionColumns, Key: []string{"id"}, Conflict: rejectionConflict}
-	for i := range r.Rejections {
+	tab := Table{Name: "rejections", Columns: rejectionColumns, Key: []string{"id"}, Conflict: rejectionConflict, Len: len(r.Rejections)}
+	tab.Row = func(i int, cells []any) []any {
 		j := &r.Rejections[i]
-		tab.Rows = append(tab.Rows, []any{j.ID, j.Position.Topic, j.Position.Partition, j.Position.Offset, j.LastOffset, j.Code, j.Field, j.Reason,
-			j.EventType, j.Tenant, j.Payload, j.Truncated, j.PayloadBytes, t(j.ProducedAt), t(j.RejectedAt)})
+		return append(cells, j.ID, j.Position.Topic, j.Position.Partition, j.Position.Offset, j.LastOffset, j.Code, j.Field, j.Reason,
+			j.EventType, j.Tenant, j.Payload, j.Truncated, j.PayloadBytes, t(j.ProducedAt), t(j.RejectedAt))
 	}
 	return tab
 }
 
 // ChangeTable are the changes of endpoints.
 func (r *Rows) ChangeTable(t Clock) Table {
-	tab := Table{Name: "endpoint_changes", Columns: changeColumns, Key: []string{"change_id"}, Conflict: doNothing}
-	for i := range r.Changes {
+	tab := Table{Name: "endpoint_changes", Columns: changeColumns, Key: []string{"change_id"}, Conflict: doNothing, Len: len(r.Changes)}
+	tab.Row = func(i int, cells []any) []any {
 		c := &r.Changes[i]
-		tab.Rows = append(tab.Rows, []any{c.ChangeID, c.SubscriptionID, c.Version, c.Kind, c.Reason, t(c.At), t(c.Until), c.Sender})
+		return append(cells, c.ChangeID, c.SubscriptionID, c.Version, c.Kind, c.Reason, t(c.At), t(c.Until), c.Sender)
 	}
 	return tab
 }
 
 // EndpointTable is the health of endpoints.
 func (r *Rows) EndpointTable(t Clock) Table {
-	tab := Table{Name: "endpoints", Columns: endpointColumns, Key: []string{"subscription_id"}, Conflict: endpointConflict}
-	for i := range r.Endpoints {
+	tab := Table{Name: "endpoints", Columns: endpointColumns, Key: []string{"subscription_id"}, Conflict: endpointConflict, Len: len(r.Endpoints)}
+	tab.Row = func(i int, cells []any) []any {
 		e := &r.Endpoints[i]
-		tab.Rows = append(tab.Rows, []any{e.SubscriptionID, t(e.LastAttemptAt), e.LastAttemptID, t(e.LastSuccessAt), t(e.LastFailureAt)})
+		return append(cells, e.SubscriptionID, t(e.LastAttemptAt), e.LastAttemptID, t(e.LastSuccessAt), t(e.LastFailureAt))
 	}
 	return tab
 }

@@ -48,7 +48,7 @@ create table events (
   src_offset    bigint not null,
   detail        bytea not null
 );
-create index events_time on events (occurred_at, event_id);
+create index events_time on events (occurred_at);
 create index events_call on events (call_id) where call_id <> '';
 create index events_scenario on events (scenario_id) where scenario_id <> '';
 create index events_parent on events (parent_id) where parent_id <> '';
@@ -109,8 +109,8 @@ create table deliveries (
   http_status     integer not null,
   call_end_to_delivered_ms bigint
 ) with (fillfactor = 85);
-create index deliveries_time on deliveries (queued_at, delivery_id);
-create index deliveries_subscription on deliveries (subscription_id, queued_at, delivery_id);
+create index deliveries_time on deliveries (queued_at);
+create index deliveries_subscription on deliveries (subscription_id, queued_at);
 create index deliveries_event on deliveries (event_id);
 create index deliveries_call on deliveries (call_id) where call_id <> '';
 create index deliveries_waiting on deliveries (subscription_id, next_attempt_at) where state = 'waiting';
@@ -142,10 +142,10 @@ create table attempts (
   detail          bytea not null,
   primary key (attempt_id, started_at)
 ) partition by range (started_at);
-create index attempts_time on attempts (started_at, attempt_id);
-create index attempts_subscription on attempts (subscription_id, started_at, attempt_id);
+create index attempts_time on attempts (started_at);
+create index attempts_subscription on attempts (subscription_id, started_at);
 create index attempts_delivery on attempts (delivery_id);
-create index attempts_unsuccessful on attempts (started_at, attempt_id) where result <> 'delivered';
+create index attempts_unsuccessful on attempts (started_at) where result <> 'delivered';
 
 create table deferrals (
   delivery_id     text collate "C" not null,
