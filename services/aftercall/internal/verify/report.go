@@ -1,0 +1,88 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// kept is how many offenders of one kind are named.
+const kept = 5
+
+// Violation is one way in which an invariant does not hold.
+type Violation struct {
+	// Invariant is I1, I2 and so on.
+	Invariant string
+	// What is wrong.
+	What string
+	// Count of offenders, and the first of them.
+	Count int
+	First []string
+}
+
+func (v Violation) String() string {
+	more := ""
+	if v.Count > len(v.First) {
+		more = ", …"
+	}
+	return fmt.Sprintf("%s: %s: %d (%s%s)", v.Invariant, v.What, v.Count, strings.Join(v.First, ", "), more)
+}
+
+// Report is the verdict on a run.
+type Report struct {
+	Violations []Violation
+
+	// CDRs acknowledged, and what became of them.
+	CDRs, Events, Duplicates, Rejections int
+	// Deliveries by the state in which history leaves them.
+	Deliveries, Delivered, GivenUp, Stopped, Waiting, Queued int
+	// Attempts on record, Deferrals on record.
+	Attempts, Deferrals int
+	// Requests at the receivers; Repeats of them had been made before; Unrecorded
+	// have no attempt.
+	Requests, Repeats, Unrecorded int
+}
+
+// Err is nil when every invariant holds.
+func (r *Report) Err() error {
+	if len(r.Violations) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(r.Violations)+1)
+	for _, v := range r.Violations {
+		lines = append(lines, v.String())
+	}
+	return errors.New(strings.Join(append(lines, r.String()), "\n"))
+}
+
+// Violates says whether an invariant is among those that do not hold.
+func (r *Report) Violates(invariant string) bool {
+	for _, v := range r.Violations {
+		if v.Invariant == invariant {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Report) String() string {
+	return fmt.Sprintf("%d CDRs → %d events (%d duplicates), %d rejections; %d deliveries: %d delivered, %d given up, %d stopped, %d waiting, %d queued; %d attempts, %d deferrals; %d requests, %d repeated, %d unrecorded",
+		r.CDRs, r.Events, r.Duplicates, r.Rejections, r.Deliveries, r.Delivered, r.GivenUp, r.Stopped, r.Waiting, r.Queued,
+		r.Attempts, r.Deferrals, r.Requests, r.Repeats, r.Unrecorded)
+}
+
+// fault counts an offender.
+func (r *Report) fault(invariant, what, offender string, args ...any) {
+	offender = fmt.Sprintf(offender, args...)
+	for i := range r.Violations {
+		v := &r.Violations[i]
+		if v.Invariant == invariant && v.What == what {
+			v.Count++
+			if len(v.First) < kept {
+				v.First = append(v.First, offender)
+			}
+			return
+		}
+	}
+	r.Violations = append(r.Violations, Violation{invariant, what, 1, []string{offender}})
+}

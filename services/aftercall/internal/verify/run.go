@@ -1,0 +1,61 @@
+package verify
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
+)
+
+// CDR is one record that the broker acknowledged to its producer.
+type CDR struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Value     []byte
+}
+
+// Run is everything that was seen of a run.
+type Run struct {
+	// Acknowledged is the producers' log.
+	Acknowledged []CDR
+	// Requests are the receivers' logs, in any order.
+	Requests []listen.Entry
+	// Records are the committed records of all topics, in the order of their
+	// offsets within each partition.
+	Records []*kgo.Record
+	// Store is nil where there is none to compare with.
+	Store *Store
+
+	// Wants tells the subscriptions that a CDR has to reach, by an account of its
+	// own. Nil trusts the router's decisions.
+	Wants func(CDR) []string
+	// Secrets, raw, by subscription. A subscription that is not listed is not
+	// verified.
+	Secrets map[string][][]byte
+	// Unseen are subscriptions whose receiver keeps no log.
+	Unseen map[string]bool
+
+	// Running says that the run has not come to rest: deliveries may be queued.
+	Running bool
+	// Repeats is how many repeated requests are in order (I6).
+	Repeats int
+	// Unrecorded is how many requests may lack an attempt: those under way when a
+	// sender was killed and never made again.
+	Unrecorded int
+	// BrokerKilled says that an embedded broker was killed. A transaction may then
+	// be torn, and its CDRs become the same events once more.
+	BrokerKilled bool
+	// Skew between the clocks of senders, broker and receivers (I8).
+	Skew time.Duration
+}
+
+// Store is what the store holds.
+type Store struct {
+	Events     []store.Event
+	Deliveries []store.Delivery
+	Attempts   []store.Attempt
+	Rejections []store.Rejection
+}
