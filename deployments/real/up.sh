@@ -90,7 +90,8 @@ start_kafka() {
     -cp "$cp" kafka.Kafka "$conf" </dev/null >"$log" 2>&1 9>&- &
   echo $! >"$state/kafka.pid"
   kafka_up() { grep -q 'Kafka Server started' "$log" && listening "$kafka_port"; }
-  kafka_up_or_dead() { kafka_up || ! running "$state/kafka.pid" "$conf"; }
+  # Not "running": a process that has just been forked does not bear its name yet.
+  kafka_up_or_dead() { kafka_up || ! kill -0 "$(cat "$state/kafka.pid")" 2>/dev/null; }
   await 90 kafka_up_or_dead && kafka_up || { tail -50 "$log" >&2; die "Kafka did not start (the end of $log is above)"; }
 }
 
