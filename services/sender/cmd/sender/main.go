@@ -28,7 +28,7 @@ func main() {
 		}
 		return sender.Run(ctx, cfg.Sender, sender.Deps{
 			Logger: p.Logger, Registry: p.Registry, Health: p.Health, Version: p.Version,
-			Keyset: keyset, Transport: policy.Transport(safedial.TransportOptions{}),
+			Keyset: keyset, Transport: policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: cfg.Sender.MaxInFlight, MaxIdleConns: 4096}),
 		})
 	})
 }

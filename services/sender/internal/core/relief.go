@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +49,8 @@ func (c *Core) relieve(now time.Time) {
 				return now.Sub(j.admitted) >= longWait
 			})
 		}
-		for p, a := range c.assignments {
+		for _, p := range slices.Sorted(maps.Keys(c.assignments)) {
+			a := c.assignments[p]
 			if !c.partitionPressed(a) {
 				continue
 			}

@@ -77,6 +77,8 @@ type prepared struct {
 	current    []byte
 	previous   []byte
 	until      time.Time
+	// abp signs in the payload format abp.
+	abp string
 }
 
 // ErrKey says that a subscription's secrets cannot be opened with our keyset.
@@ -111,11 +113,31 @@ func (p *Poster) prepare(sub *subscription.Subscription) (*prepared, error) {
 	if pr.previous, err = p.secret(sub.ID, "previous_secret", sub.SealedPreviousSecret); err != nil {
 		return nil, err
 	}
+	if sub.Format == webhook.FormatAbp {
+		plain, err := p.open(sub.ID, "abp_secret", sub.SealedAbpSecret)
+		if err != nil {
+			return nil, err
+		}
+		pr.abp = string(plain)
+	}
 	p.ready.Store(sub.ID, pr)
 	return pr, nil
 }
 
 func (p *Poster) secret(id, field string, sealed []byte) ([]byte, error) {
+	plain, err := p.open(id, field, sealed)
+	if err != nil || plain == nil {
+		return nil, err
+	}
+	secret, err := webhook.ParseSecret(string(plain))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading %s: %w", ErrKey, field, err)
+	}
+	return secret, nil
+}
+
+// open opens a sealed value, nil where there is none.
+func (p *Poster) open(id, field string, sealed []byte) ([]byte, error) {
 	if len(sealed) == 0 {
 		return nil, nil
 	}
@@ -123,11 +145,7 @@ func (p *Poster) secret(id, field string, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: opening %s: %w", ErrKey, field, err)
 	}
-	secret, err := webhook.ParseSecret(string(plain))
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading %s: %w", ErrKey, field, err)
-	}
-	return secret, nil
+	return plain, nil
 }
 
 func (pr *prepared) secrets(now time.Time) [][]byte {
@@ -166,7 +184,15 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 	if err != nil {
 		return nil, err
 	}
-	body, contentType, err := webhook.Body(sub.Format, d.GetPayload())
+	body, contentType, err := webhook.Body(sub.Format, webhook.Content{
+		ID:         webhookID(d),
+		Type:       d.GetEventType(),
+		Source:     d.GetSource(),
+		CallID:     d.GetCallId(),
+		OccurredAt: d.GetOccurredAt().AsTime(),
+		Attempt:    int(d.GetAttempt()),
+		Payload:    d.GetPayload(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("rendering the body: %w", err)
 	}
@@ -183,6 +209,7 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 		ContentType: contentType,
 		Time:        started,
 		Secrets:     pr.secrets(started),
+		AbpSecret:   pr.abp,
 		Body:        body,
 	}
 	headers := message.Headers(pr.additional)
