@@ -62,7 +62,7 @@ type Config struct {
 	Logger *zap.Logger                                                       `env:"-"`
 
 	// Session is how long a group waits for a member that fell silent, 10 s when
-	// zero. Heartbeat, a third of it, FetchWait, 5 s, and MetadataAge, 5 min, are
+	// zero. Heartbeat, a quarter of it, FetchWait, 500 ms, and MetadataAge, 5 min, are
 	// raised in simulations on a fake clock, where each wakeup costs.
 	Session     time.Duration `env:"-"`
 	Heartbeat   time.Duration `env:"-"`
@@ -104,7 +104,7 @@ func (c Config) Opts() []kgo.Opt {
 		kgo.DisableClientMetrics(),
 		// By default a client believes for 5 s what it was told of a topic that
 		// was just made or has just moved.
-		kgo.MetadataMinAge(250*time.Millisecond),
+		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.RequestTimeoutOverhead(10 * time.Second),
 	}
 	if c.ClientID != "" {
@@ -118,9 +118,15 @@ func (c Config) Opts() []kgo.Opt {
 	if c.Logger != nil {
 		opts = append(opts, kgo.WithLogger(kzap.New(c.Logger, kzap.Level(kgo.LogLevelWarn))))
 	}
-	if c.FetchWait > 0 {
-		opts = append(opts, kgo.FetchMaxWait(c.FetchWait))
+	wait := c.FetchWait
+	if wait <= 0 {
+		// A partition that becomes readable while a fetch of its quiet
+		// neighbours waits is read only after that fetch: by default a start or
+		// a rebalance would stand still for up to 5 s. Data that comes ends the
+		// wait in any case.
+		wait = 500 * time.Millisecond
 	}
+	opts = append(opts, kgo.FetchMaxWait(wait))
 	if c.MetadataAge > 0 {
 		opts = append(opts, kgo.MetadataMaxAge(c.MetadataAge))
 	}

@@ -147,6 +147,12 @@ func (l *Loop) session(ctx context.Context) error {
 		kgo.OnPartitionsRevoked(revoked.note),
 		kgo.OnPartitionsLost(revoked.note),
 	)
+	if err := l.takeOver(polling); err != nil {
+		if cause := context.Cause(polling); cause != nil {
+			return cause
+		}
+		return err
+	}
 	session, err := kgo.NewGroupTransactSession(options...)
 	if err != nil {
 		return fatal{fmt.Errorf("configuring the Kafka client: %w", err)}
@@ -166,16 +172,6 @@ func (l *Loop) session(ctx context.Context) error {
 		}
 	})()
 	go l.watch(polling, session.Client())
-	// Taking over the transactional id ends what a predecessor left open. Until
-	// then the broker withholds the group's position; and the client itself
-	// would not ask before it has something to produce.
-	if _, _, err := session.Client().ProducerID(polling); err != nil {
-		if cause := context.Cause(polling); cause != nil {
-			return cause
-		}
-		return fmt.Errorf("taking over the transactional id %s: %w", l.config.TransactionalID(), err)
-	}
-
 	failures := 0
 	for {
 		fetches := session.PollRecords(polling, l.size.next())
@@ -211,6 +207,27 @@ func (l *Loop) session(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// takeOver ends what a predecessor with the same transactional id left open.
+// Until then the broker withholds the group's position, and a client that asked
+// too early asks again only after 5 s; one that joins a group does not ask for
+// the id before it has something to produce. So this comes first.
+func (l *Loop) takeOver(ctx context.Context) error {
+	client, err := kgo.NewClient(append(l.config.Kafka.Opts(),
+		kgo.TransactionalID(l.config.TransactionalID()), kgo.TransactionTimeout(transactionTimeout))...)
+	if err != nil {
+		return fatal{fmt.Errorf("configuring the Kafka client: %w", err)}
+	}
+	defer client.Close()
+	if _, _, err := client.ProducerID(ctx); err != nil {
+		err = fmt.Errorf("taking over the transactional id %s: %w", l.config.TransactionalID(), err)
+		if isDenied(err) {
+			return fatal{err}
+		}
+		return err
+	}
+	return nil
 }
 
 // watch keeps the health true while there is nothing to route.
