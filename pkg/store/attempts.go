@@ -29,9 +29,9 @@ func (d *DB) Attempts(ctx context.Context, q AttemptQuery) ([]Attempt, string, e
 	f.equal("a.subscription_id", q.SubscriptionID)
 	f.equal("a.event_type", q.EventType)
 	f.equal("a.delivery_id", q.DeliveryID)
-	// Attempts have no index of calls and events; their deliveries do.
+	// Attempts have no index of calls and events; events and deliveries do.
 	if q.CallID != "" {
-		f.add("a.delivery_id in (select delivery_id from deliveries where call_id = %s and call_id <> '')", CleanID(q.CallID))
+		f.add("a.delivery_id in (select delivery_id from deliveries where event_id in (select event_id from events where call_id = %s and call_id <> ''))", CleanID(q.CallID))
 	}
 	if q.EventID != "" {
 		f.add("a.delivery_id in (select delivery_id from deliveries where event_id = %s)", CleanID(q.EventID))

@@ -55,7 +55,7 @@ func (e *engine) write(ctx context.Context, r *reduce.Rows) (n store.Projected, 
 	defer conn.Close()
 	err = conn.Raw(func(c any) error {
 		pc := c.(*stdlib.Conn).Conn()
-		tx, err := pc.Begin(ctx)
+		tx, err := pc.BeginTx(ctx, options(r))
 		if err != nil {
 			return fmt.Errorf("beginning to project: %w", err)
 		}
@@ -77,6 +77,17 @@ func (e *engine) write(ctx context.Context, r *reduce.Rows) (n store.Projected, 
 		return store.Projected{}, err
 	}
 	return n, nil
+}
+
+// options let the commit of what came from Kafka return before it is on disk. A
+// server that crashes then may lose the last batches, whole and in order, and
+// with them their offsets: they are projected again. What people asked for has
+// no offset, and waits.
+func options(r *reduce.Rows) pgx.TxOptions {
+	if len(r.Offsets) == 0 {
+		return pgx.TxOptions{}
+	}
+	return pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit to off"}
 }
 
 // write is one transaction on its way.

@@ -15,7 +15,7 @@ import (
 )
 
 // rowsAtOnce is the number of rows of one insert statement.
-const rowsAtOnce = 64
+const rowsAtOnce = 16
 
 // Project writes a batch in one transaction.
 func (e *engine) Project(ctx context.Context, b *store.Batch) (store.Projected, error) {

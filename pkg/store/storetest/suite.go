@@ -320,6 +320,7 @@ func poison(t *testing.T, db *store.DB) {
 		},
 	}
 	a := attemptOf("att_x", "dlv_x", 1, Start, waiting)
+	a.EventId = "evt_x"
 	a.CallId, a.Error, a.ResponseBody, a.StateReason, a.RemoteAddress, a.RequestUrl = nasty, nasty, []byte(nasty), nasty, nasty, nasty
 	a.ResponseHeaders = []*aftercallv1.HttpHeader{{Name: nasty, Value: nasty}}
 	a.Timings.Total = &durationpb.Duration{Seconds: 1 << 62}

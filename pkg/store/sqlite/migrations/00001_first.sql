@@ -112,7 +112,6 @@ create table deliveries (
 create index deliveries_time on deliveries (queued_at);
 create index deliveries_subscription on deliveries (subscription_id, queued_at);
 create index deliveries_event on deliveries (event_id);
-create index deliveries_call on deliveries (call_id) where call_id <> '';
 create index deliveries_waiting on deliveries (subscription_id, next_attempt_at) where state = 'waiting';
 
 create table attempts (
