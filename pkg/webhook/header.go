@@ -57,7 +57,7 @@ var reserved = map[string]string{
 	"trailer":           "it belongs to the connection, not to the request",
 	"expect":            "it belongs to the connection, not to the request",
 	// Of the format that existing receivers of ASP.NET Zero webhooks know.
-	"abp-webhook-signature": "Aftercall signs requests itself",
+	HeaderAbpSignature: "Aftercall signs requests itself",
 	// net/http silently repeats a POST that carries one of these two, and an
 	// attempt that nobody recorded must not exist.
 	"idempotency-key":   "receivers recognise repeats by webhook-id, which every request carries",

@@ -126,19 +126,6 @@ X-Team: sales`
 	}
 }
 
-func TestTheCDRFormatIsThePayloadByteForByte(t *testing.T) {
-	payload := []byte(" {\"a\": 1e400}\n")
-	body, contentType, err := Body(FormatCDR, payload)
-	if err != nil || contentType != "application/json" || &body[0] != &payload[0] || len(body) != len(payload) {
-		t.Errorf("got %q, %s, %v", body, contentType, err)
-	}
-	for _, format := range []string{FormatStandard, FormatCloudEvents, FormatAbp, "xml"} {
-		if _, _, err := Body(format, payload); err == nil {
-			t.Errorf("%s is taken", format)
-		}
-	}
-}
-
 // Whatever passes is sent as it is, and adds nothing to the request.
 func FuzzHeaderRules(f *testing.F) {
 	for _, seed := range [][2]string{{"X-Team", "sales"}, {"Host", "evil"}, {"X\r\nEvil", "1"}, {"X", "a\r\nB: c"}, {"X:", ""}, {"webhook-id", ""}, {"x", "\x80"}, {"ſ", "a"}, {"TE", "trailers"}} {
