@@ -8,6 +8,6 @@
 //
 // A keyset (Tink's JSON format) holds one or more keys: the primary one seals,
 // each of them opens. A rotation adds a key everywhere (WithNewKey), then makes it
-// the primary one (WithPrimary), then seals everything again, then drops the old
-// one (WithoutKey). SealedWith tells what is left to do.
+// the primary one (WithPrimary), then seals everything again (Reseal), then drops
+// the old one (WithoutKey). SealedWith tells what is left to do.
 package secret
