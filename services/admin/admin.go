@@ -1,0 +1,305 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/lifecycle"
+	"github.com/aftercall/aftercall/pkg/safedial"
+	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/pkg/webhook"
+	"github.com/aftercall/aftercall/services/admin/internal/access"
+	"github.com/aftercall/aftercall/services/admin/internal/api"
+	"github.com/aftercall/aftercall/services/admin/internal/console"
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
+	"github.com/aftercall/aftercall/services/admin/internal/publish"
+	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
+)
+
+// Config is what a deployment sets.
+type Config struct {
+	Kafka kafka.Config
+	// Listen is the address of API and console; empty listens nowhere (Handler
+	// is then mounted elsewhere).
+	Listen string `env:"LISTEN" envDefault:"127.0.0.1:8420"`
+	// PublicURL is where people reach the console, as behind a proxy with https.
+	PublicURL string `env:"PUBLIC_URL"`
+	// AdminToken is made valid at start, with all scopes.
+	AdminToken string `env:"ADMIN_TOKEN"`
+	// FirstSteps shows newcomers what to do first.
+	FirstSteps bool `env:"-"`
+}
+
+// Deps are what the service works with. All but Listener and Mount are needed.
+type Deps struct {
+	Logger   *zap.Logger
+	Registry prometheus.Registerer
+	Health   *lifecycle.Health
+	Store    *store.DB
+	Keyset   *secret.Keyset
+	Policy   *safedial.Policy
+	URLRules webhook.URLRules
+	// Listener is served instead of Config.Listen, when a caller has opened it.
+	Listener net.Listener
+	// Mount adds handlers by pattern ("GET /metrics"), so that one port serves
+	// everything.
+	Mount map[string]http.Handler
+}
+
+// Server is the service, built and not yet running.
+type Server struct {
+	config    Config
+	deps      Deps
+	client    *kgo.Client
+	publisher *publish.Publisher
+	handler   http.Handler
+}
+
+// Run serves until ctx ends. It fails at once when Kafka does not answer, or a
+// topic is not as it has to be.
+func Run(ctx context.Context, c Config, d Deps) error {
+	s, err := New(ctx, c, d)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Run(ctx)
+}
+
+// New builds the service. Handler answers from then on; Run publishes and
+// listens.
+func New(ctx context.Context, c Config, d Deps) (*Server, error) {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	if d.Health == nil {
+		d.Health = lifecycle.NewHealth()
+	}
+	d.Health.Register("admin-store")
+	d.Health.Register("admin-kafka")
+	if c.Kafka.ClientID == "" {
+		c.Kafka.ClientID = "aftercall-admin"
+	}
+	if c.Kafka.Logger == nil {
+		c.Kafka.Logger = d.Logger
+	}
+	var public *url.URL
+	if c.PublicURL != "" {
+		var err error
+		if public, err = url.Parse(c.PublicURL); err != nil || public.Host == "" {
+			return nil, errors.New("AFTERCALL_PUBLIC_URL is not a URL: it looks like https://aftercall.example.com")
+		}
+	}
+	if err := kafka.Prepare(ctx, c.Kafka, topic.All()); err != nil {
+		return nil, err
+	}
+	if c.AdminToken != "" {
+		if err := EnsureToken(ctx, d.Store, c.AdminToken, "admin", access.Scopes); err != nil {
+			return nil, fmt.Errorf("making AFTERCALL_ADMIN_TOKEN valid: %w", err)
+		}
+	}
+	client, err := kgo.NewClient(append(c.Kafka.Opts(), c.Kafka.Producer()...)...)
+	if err != nil {
+		return nil, fmt.Errorf("creating producer client: %w", err)
+	}
+	s := &Server{config: c, deps: d, client: client}
+	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
+	service := layer(d)
+	service.Producer, service.Publisher = client, s.publisher
+	s.handler = s.routes(service, public)
+	return s, nil
+}
+
+// layer is what API and console share, not yet able to produce.
+func layer(d Deps) *webhooks.Service {
+	return &webhooks.Service{
+		Store: d.Store, Sealer: d.Keyset, Hosts: d.Policy, Rules: d.URLRules, Logger: d.Logger,
+		Probe: d.Policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 1, MaxIdleConns: 16, IdleConnTimeout: time.Second}),
+	}
+}
+
+// Handler serves API and console, and what was mounted.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close lets go of Kafka. Run must have returned.
+func (s *Server) Close() { s.client.Close() }
+
+// Run publishes subscriptions, watches what the service depends on, and listens,
+// until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	parts := map[string]func(context.Context) error{"publisher": s.publisher.Run, "health": s.watch}
+	ln := s.deps.Listener
+	if ln == nil && s.config.Listen != "" {
+		var lc net.ListenConfig
+		var err error
+		if ln, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
+			return fmt.Errorf("listening for API and console (AFTERCALL_LISTEN): %w", err)
+		}
+	}
+	if ln != nil {
+		s.deps.Logger.Info("admin.listening", zap.Stringer("address", ln.Addr()))
+		parts["http"] = func(ctx context.Context) error { return lifecycle.Serve(ctx, s.server(), ln, 5*time.Second) }
+	}
+	return lifecycle.Run(ctx, parts)
+}
+
+// server has limits everywhere: headers, bodies and answers all end in time.
+func (s *Server) server() *http.Server {
+	return &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          zap.NewStdLog(s.deps.Logger),
+	}
+}
+
+const watchEvery = 5 * time.Second
+
+// watch tells readiness what the store and Kafka are up to.
+func (s *Server) watch(ctx context.Context) error {
+	for {
+		check, cancel := context.WithTimeout(ctx, 3*time.Second)
+		storeErr := s.deps.Store.Ping(check)
+		kafkaErr := s.client.Ping(check)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.deps.Health.Set("admin-store", storeErr)
+		s.deps.Health.Set("admin-kafka", kafkaErr)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+// routes puts the surfaces behind one handler.
+func (s *Server) routes(service *webhooks.Service, public *url.URL) http.Handler {
+	logger := s.deps.Logger
+	apiMux := http.NewServeMux()
+	api.New(apiMux, s.deps.Store, service, logger)
+	apiMux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		api.WriteProblem(w, problem.NotFound("route"))
+	})
+	pages := console.New(console.Options{Store: s.deps.Store, Webhooks: service, Logger: logger, PublicURL: public, FirstSteps: s.config.FirstSteps})
+	// Sessions are cookies, which browsers send along with what other sites
+	// post.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(pages.CrossOrigin))
+
+	m := newMeter(s.deps.Registry)
+	root := http.NewServeMux()
+	root.Handle("/api/", m.wrap("api", logger, apiHeaders(apiMux)))
+	root.Handle("/", m.wrap("console", logger, guard.Handler(pages)))
+	root.Handle("GET /livez", s.deps.Health)
+	root.Handle("GET /readyz", s.deps.Health)
+	for pattern, h := range s.deps.Mount {
+		root.Handle(pattern, h)
+	}
+	return root
+}
+
+// apiHeaders are those of every answer of the API.
+func apiHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// OpenAPI is the document that is served at /api/openapi.json.
+func OpenAPI() ([]byte, error) {
+	return api.New(http.NewServeMux(), nil, nil, zap.NewNop()).Document()
+}
+
+// Scopes lists the scopes of tokens.
+func Scopes() []string { return slices.Clone(access.Scopes) }
+
+// NewLoginLink makes the text of a one-time link to the console, as
+// /login?t=<text>. It is valid for 12 hours, once.
+func NewLoginLink(ctx context.Context, db *store.DB) (string, error) {
+	return access.NewLoginLink(ctx, db, "admin", access.Scopes)
+}
+
+// EnsureToken makes text a valid API token of this name and these scopes; a
+// token of the same name and another text is revoked.
+func EnsureToken(ctx context.Context, db *store.DB, text, name string, scopes []string) error {
+	return access.EnsureToken(ctx, db, text, name, scopes)
+}
+
+// NewToken makes the text of an API token, for EnsureToken.
+func NewToken() string { return access.TokenPrefix + access.NewText() }
+
+// Sample is a webhook that a deployment starts with.
+type Sample struct {
+	Name, Endpoint, Description string
+	Events                      []string
+	// Schedule is once, 1h or 72h, the default.
+	Schedule string
+	// SigningSecret is whsec_…, made when empty.
+	SigningSecret string
+}
+
+// EnsureSubscription adds a webhook, unless there is or ever was one of its
+// name: a sample that somebody deleted stays deleted. It needs no Kafka: the
+// publisher publishes it when it starts. It answers the subscription's id.
+func EnsureSubscription(ctx context.Context, d Deps, s Sample) (id string, err error) {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	all, err := d.Store.Subscriptions(ctx, store.SubscriptionQuery{IncludeDeleted: true})
+	if err != nil {
+		return "", err
+	}
+	for _, have := range all {
+		if have.Name == s.Name {
+			return have.ID, nil
+		}
+	}
+	service := layer(d)
+	service.Publisher = later{}
+	saved, err := service.Create(ctx, "", webhooks.Input{Name: s.Name, Endpoint: s.Endpoint, Events: s.Events, Schedule: s.Schedule, SigningSecret: s.SigningSecret, Description: s.Description},
+		store.Actor{Name: "setup", Kind: "setup"})
+	if err != nil {
+		return "", fmt.Errorf("adding the sample %q: %w", s.Name, err)
+	}
+	return saved.Subscription.ID, nil
+}
+
+// PublishSubscriptions makes aftercall.subscriptions say what the store says, and
+// returns when it does: before the first CDR is routed in a new deployment.
+func PublishSubscriptions(ctx context.Context, c kafka.Config, d Deps) error {
+	client, err := kgo.NewClient(append(c.Opts(), c.Producer()...)...)
+	if err != nil {
+		return fmt.Errorf("creating producer client: %w", err)
+	}
+	defer client.Close()
+	return publish.New(d.Store, client, c, d.Logger, nil).Once(ctx)
+}
+
+// later leaves publishing to the publisher's start.
+type later struct{}
+
+func (later) Publish(context.Context, string) error { return nil }
+func (later) Offset() int64                         { return 0 }

@@ -1,0 +1,266 @@
+package api
+
+import (
+	"unicode/utf8"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/services/admin/internal/wire"
+)
+
+// List is one page of a list, newest first.
+type List[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor" doc:"The cursor of the next page, empty on the last one."`
+}
+
+func list[S, T any](rows []S, next string, convert func(S) T) List[T] {
+	out := List[T]{Items: make([]T, len(rows)), NextCursor: next}
+	for i, r := range rows {
+		out.Items[i] = convert(r)
+	}
+	return out
+}
+
+// Attempt has the columns of v_attempts.
+type Attempt struct {
+	AttemptID            string    `json:"attempt_id"`
+	DeliveryID           string    `json:"delivery_id"`
+	EventID              string    `json:"event_id"`
+	SubscriptionID       string    `json:"subscription_id"`
+	SubscriptionName     string    `json:"subscription_name"`
+	EventType            string    `json:"event_type"`
+	CallID               string    `json:"call_id"`
+	Cause                string    `json:"cause" enum:"call_ended,test,resend,replay"`
+	Attempt              int32     `json:"attempt" doc:"1-based."`
+	AttemptsAllowed      int32     `json:"attempts_allowed"`
+	StartedAt            wire.Time `json:"started_at"`
+	Result               string    `json:"result" enum:"delivered,failed,not_sent"`
+	ErrorClass           string    `json:"error_class,omitempty" doc:"dns, connect, tls, timeout, reset, protocol, status or policy."`
+	HTTPStatus           int32     `json:"http_status,omitempty" doc:"Left out when there was no answer."`
+	DurationMS           int64     `json:"duration_ms"`
+	CallEndToDeliveredMS *int64    `json:"call_end_to_delivered_ms,omitempty"`
+	NextAttemptAt        wire.Time `json:"next_attempt_at,omitzero"`
+	State                string    `json:"state" doc:"The state in which it left the delivery: queued, waiting, delivered, given_up or stopped."`
+	Reason               string    `json:"reason,omitempty"`
+}
+
+func attemptRow(a store.Attempt) Attempt {
+	return Attempt{
+		AttemptID: a.AttemptID, DeliveryID: a.DeliveryID, EventID: a.EventID, SubscriptionID: a.SubscriptionID, SubscriptionName: a.SubscriptionName,
+		EventType: a.EventType, CallID: a.CallID, Cause: a.Cause, Attempt: a.Attempt, AttemptsAllowed: a.AttemptsAllowed, StartedAt: wire.At(a.StartedAt),
+		Result: a.Result, ErrorClass: a.ErrorClass, HTTPStatus: a.HTTPStatus, DurationMS: a.DurationMS, CallEndToDeliveredMS: a.CallEndToDeliveredMS,
+		NextAttemptAt: wire.At(a.NextAttemptAt), State: a.State, Reason: a.Reason,
+	}
+}
+
+// AttemptDetail is all that was kept of one attempt.
+type AttemptDetail struct {
+	Attempt
+	SubscriptionVersion int64          `json:"subscription_version"`
+	RequestID           string         `json:"request_id,omitempty"`
+	WebhookID           string         `json:"webhook_id"`
+	RequestURL          string         `json:"request_url"`
+	RequestBytes        int32          `json:"request_bytes"`
+	RequestHeaders      []store.Header `json:"request_headers" doc:"As sent, in order; secret values are masked."`
+	ResponseHeaders     []store.Header `json:"response_headers"`
+	ResponseBody        string         `json:"response_body" doc:"The first 16 KiB as text; bytes that are not UTF-8 are replaced."`
+	ResponseTruncated   bool           `json:"response_truncated"`
+	Error               string         `json:"error,omitempty"`
+	Timings             store.Timings  `json:"timings"`
+	RemoteAddress       string         `json:"remote_address,omitempty"`
+	Deferrals           int32          `json:"deferrals"`
+	OccurredAt          wire.Time      `json:"occurred_at,omitzero"`
+	FirstQueuedAt       wire.Time      `json:"first_queued_at,omitzero"`
+	Sender              string         `json:"sender"`
+	Position            store.Position `json:"position" doc:"Where the delivery was read."`
+	Record              store.Position `json:"record" doc:"Where this attempt's record stands in the history topic."`
+}
+
+func attemptDetail(a *store.AttemptDetail) AttemptDetail {
+	out := AttemptDetail{
+		Attempt: attemptRow(a.Attempt), SubscriptionVersion: a.SubscriptionVersion, RequestID: a.RequestID, WebhookID: a.WebhookID,
+		RequestURL: a.RequestURL, RequestBytes: a.RequestBytes, RequestHeaders: a.RequestHeaders, ResponseHeaders: a.ResponseHeaders,
+		ResponseBody: text(a.ResponseBody), ResponseTruncated: a.ResponseTruncated, Error: a.Error, Timings: a.Timings, RemoteAddress: a.RemoteAddress,
+		Deferrals: a.Deferrals, OccurredAt: wire.At(a.OccurredAt), FirstQueuedAt: wire.At(a.FirstQueuedAt), Sender: a.Sender, Position: a.Position, Record: a.Record,
+	}
+	if out.RequestHeaders == nil {
+		out.RequestHeaders = []store.Header{}
+	}
+	if out.ResponseHeaders == nil {
+		out.ResponseHeaders = []store.Header{}
+	}
+	return out
+}
+
+func text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return string([]rune(string(b)))
+}
+
+// Delivery has the columns of v_deliveries.
+type Delivery struct {
+	DeliveryID           string    `json:"delivery_id"`
+	EventID              string    `json:"event_id"`
+	SubscriptionID       string    `json:"subscription_id"`
+	SubscriptionName     string    `json:"subscription_name"`
+	EventType            string    `json:"event_type"`
+	CallID               string    `json:"call_id"`
+	Cause                string    `json:"cause"`
+	State                string    `json:"state" enum:"queued,waiting,delivered,given_up,stopped"`
+	Reason               string    `json:"reason,omitempty"`
+	Attempt              int32     `json:"attempt" doc:"Number of the last attempt, 0 before the first."`
+	AttemptsAllowed      int32     `json:"attempts_allowed"`
+	Deferrals            int32     `json:"deferrals"`
+	Result               string    `json:"result,omitempty"`
+	ErrorClass           string    `json:"error_class,omitempty"`
+	HTTPStatus           int32     `json:"http_status,omitempty"`
+	LastAttemptID        string    `json:"last_attempt_id,omitempty"`
+	LastAttemptAt        wire.Time `json:"last_attempt_at,omitzero"`
+	NextAttemptAt        wire.Time `json:"next_attempt_at,omitzero"`
+	OccurredAt           wire.Time `json:"occurred_at,omitzero"`
+	FirstQueuedAt        wire.Time `json:"first_queued_at"`
+	UpdatedAt            wire.Time `json:"updated_at"`
+	CallEndToDeliveredMS *int64    `json:"call_end_to_delivered_ms,omitempty"`
+	RequestID            string    `json:"request_id,omitempty"`
+	RequestedBy          string    `json:"requested_by,omitempty"`
+}
+
+func deliveryRow(d store.Delivery) Delivery {
+	return Delivery{
+		DeliveryID: d.DeliveryID, EventID: d.EventID, SubscriptionID: d.SubscriptionID, SubscriptionName: d.SubscriptionName, EventType: d.EventType,
+		CallID: d.CallID, Cause: d.Cause, State: d.State, Reason: d.Reason, Attempt: d.Attempt, AttemptsAllowed: d.AttemptsAllowed, Deferrals: d.Deferrals,
+		Result: d.Result, ErrorClass: d.ErrorClass, HTTPStatus: d.HTTPStatus, LastAttemptID: d.LastAttemptID, LastAttemptAt: wire.At(d.LastAttemptAt),
+		NextAttemptAt: wire.At(d.NextAttemptAt), OccurredAt: wire.At(d.OccurredAt), FirstQueuedAt: wire.At(d.FirstQueuedAt), UpdatedAt: wire.At(d.UpdatedAt),
+		CallEndToDeliveredMS: d.CallEndToDeliveredMS, RequestID: d.RequestID, RequestedBy: d.RequestedBy,
+	}
+}
+
+// Event has the columns of v_events.
+type Event struct {
+	EventID      string         `json:"event_id"`
+	Tenant       string         `json:"tenant"`
+	Source       string         `json:"source,omitempty"`
+	EventType    string         `json:"event_type"`
+	CeID         string         `json:"ce_id,omitempty"`
+	CallID       string         `json:"call_id"`
+	ScenarioID   string         `json:"scenario_id,omitempty"`
+	ParentID     string         `json:"parent_id,omitempty"`
+	OUPath       string         `json:"ou_path,omitempty"`
+	Cause        string         `json:"cause"`
+	OccurredAt   wire.Time      `json:"occurred_at"`
+	ProducedAt   wire.Time      `json:"produced_at,omitzero"`
+	RoutedAt     wire.Time      `json:"routed_at,omitzero"`
+	Matched      int32          `json:"matched" doc:"Deliveries decided on."`
+	Duplicate    bool           `json:"duplicate" doc:"Only repeats of this event are known."`
+	PayloadBytes int32          `json:"payload_bytes"`
+	Position     store.Position `json:"position" doc:"Where the CDR was read."`
+}
+
+func eventRow(e store.Event) Event {
+	return Event{
+		EventID: e.EventID, Tenant: e.Tenant, Source: e.Source, EventType: e.EventType, CeID: e.CeID, CallID: e.CallID, ScenarioID: e.ScenarioID,
+		ParentID: e.ParentID, OUPath: e.OUPath, Cause: e.Cause, OccurredAt: wire.At(e.OccurredAt), ProducedAt: wire.At(e.ProducedAt), RoutedAt: wire.At(e.RoutedAt),
+		Matched: e.Matched, Duplicate: e.Duplicate, PayloadBytes: e.PayloadBytes, Position: e.Position,
+	}
+}
+
+// EventDetail is an event with what was decided about it.
+type EventDetail struct {
+	Event
+	Decisions      []store.Decision `json:"decisions" doc:"Subscriptions that matched, and those that would have but for one reason."`
+	Warnings       []string         `json:"warnings" doc:"Deviations from the schema, delivered all the same."`
+	Traceparent    string           `json:"traceparent,omitempty"`
+	Repeats        []store.Position `json:"repeats" doc:"Further records that are the same event; nothing was sent for them."`
+	PayloadExpired bool             `json:"payload_expired"`
+	// Payload is the CDR where it was asked for.
+	Payload any `json:"payload,omitempty" doc:"The CDR; on /events/{id} only, and absent once expired."`
+}
+
+func eventDetail(e store.EventDetail) EventDetail {
+	out := EventDetail{Event: eventRow(e.Event), Decisions: e.Decisions, Warnings: e.Warnings, Traceparent: e.Traceparent, Repeats: e.Repeats, PayloadExpired: e.PayloadExpired}
+	if out.Repeats == nil {
+		out.Repeats = []store.Position{}
+	}
+	if out.Decisions == nil {
+		out.Decisions = []store.Decision{}
+	}
+	if out.Warnings == nil {
+		out.Warnings = []string{}
+	}
+	return out
+}
+
+// Call is everything known of one call.
+type Call struct {
+	Events     []EventDetail `json:"events"`
+	Deliveries []Delivery    `json:"deliveries"`
+	Attempts   []Attempt     `json:"attempts"`
+	Truncated  bool          `json:"truncated" doc:"There is more than fits here: ask /deliveries and /attempts."`
+}
+
+// Rejection is a record that cannot be a CDR.
+type Rejection struct {
+	ID               string         `json:"id" doc:"topic/partition/offset."`
+	Position         store.Position `json:"position"`
+	LastOffset       int64          `json:"last_offset,omitempty"`
+	Code             string         `json:"code"`
+	Field            string         `json:"field,omitempty"`
+	Reason           string         `json:"reason"`
+	EventType        string         `json:"event_type,omitempty"`
+	Tenant           string         `json:"tenant"`
+	PayloadBytes     int64          `json:"payload_bytes"`
+	PayloadTruncated bool           `json:"payload_truncated,omitempty"`
+	ProducedAt       wire.Time      `json:"produced_at,omitzero"`
+	RejectedAt       wire.Time      `json:"rejected_at"`
+}
+
+func rejectionRow(r store.Rejection) Rejection {
+	return Rejection{ID: r.ID, Position: r.Position, LastOffset: r.LastOffset, Code: r.Code, Field: r.Field, Reason: r.Reason, EventType: r.EventType,
+		Tenant: r.Tenant, PayloadBytes: r.PayloadBytes, PayloadTruncated: r.PayloadTruncated, ProducedAt: wire.At(r.ProducedAt), RejectedAt: wire.At(r.RejectedAt)}
+}
+
+// Token is an API token without its text.
+type Token struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	Scopes     []string  `json:"scopes"`
+	CreatedBy  string    `json:"created_by,omitempty"`
+	CreatedAt  wire.Time `json:"created_at"`
+	ExpiresAt  wire.Time `json:"expires_at,omitzero"`
+	RevokedAt  wire.Time `json:"revoked_at,omitzero"`
+	LastUsedAt wire.Time `json:"last_used_at,omitzero"`
+	// Text is there once: in the answer to the creation.
+	Text string `json:"token,omitempty" doc:"Only in the answer to the creation. It is not shown again."`
+}
+
+func tokenRow(t store.Token) Token {
+	return Token{ID: t.ID, Name: t.Name, Scopes: t.Scopes, CreatedBy: t.CreatedBy, CreatedAt: wire.At(t.CreatedAt), ExpiresAt: wire.At(t.ExpiresAt), RevokedAt: wire.At(t.RevokedAt), LastUsedAt: wire.At(t.LastUsedAt)}
+}
+
+// Stats are the figures of the last 24 hours.
+type Stats struct {
+	ProjectedUntil wire.Time           `json:"projected_until,omitzero" doc:"Everything up to here is in these figures."`
+	LagSeconds     float64             `json:"lag_s" doc:"How old that is."`
+	Subscriptions  []SubscriptionStats `json:"subscriptions"`
+}
+
+// SubscriptionStats are those of one subscription, tests left out.
+type SubscriptionStats struct {
+	SubscriptionID string    `json:"subscription_id"`
+	Attempts       int64     `json:"attempts"`
+	Delivered      int64     `json:"delivered"`
+	Failed         int64     `json:"failed"`
+	P95MS          int64     `json:"p95_ms"`
+	Waiting        int64     `json:"waiting" doc:"Deliveries that wait for a retry now."`
+	NextRetryAt    wire.Time `json:"next_retry_at,omitzero"`
+	LastAttempt    *Attempt  `json:"last_attempt,omitempty"`
+	Hourly         []HourRow `json:"hourly" doc:"24 hours, the current one last."`
+}
+
+// HourRow are the figures of one hour.
+type HourRow struct {
+	Delivered int64 `json:"delivered"`
+	Failed    int64 `json:"failed"`
+}

@@ -1,0 +1,209 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/services/admin/internal/wire"
+)
+
+// state is a word with its shape and colour: no one of the three stands alone.
+type state struct{ Word, Class, Shape string }
+
+var (
+	on  = state{"Active", "ok", "dot"}
+	off = state{"Off", "", "square"}
+)
+
+// resultState is an attempt's result.
+func resultState(result, reason string) state {
+	switch result {
+	case "delivered":
+		return state{"delivered", "ok", "tick"}
+	case "failed":
+		return state{"failed", "bad", "cross"}
+	case "not_sent":
+		if reason != "" {
+			return state{"not sent: " + words(reason), "", "square"}
+		}
+		return state{"not sent", "", "square"}
+	}
+	return state{words(result), "", "ring"}
+}
+
+// deliveryState is where a delivery stands.
+func deliveryState(s, reason string) state {
+	switch s {
+	case "queued":
+		return state{"queued", "info", "ring"}
+	case "waiting":
+		return state{"waiting", "wait", "clock"}
+	case "delivered":
+		return state{"delivered", "ok", "tick"}
+	case "given_up":
+		return state{"given up", "bad", "cross"}
+	case "stopped":
+		if reason != "" {
+			return state{"stopped: " + words(reason), "", "square"}
+		}
+		return state{"stopped", "", "square"}
+	}
+	return state{words(s), "", "ring"}
+}
+
+func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
+
+func causeWords(cause string) string {
+	switch cause {
+	case "call_ended":
+		return ""
+	case "test":
+		return "test"
+	case "resend":
+		return "resend"
+	case "replay":
+		return "replay"
+	}
+	return words(cause)
+}
+
+func causeLong(cause string) string {
+	switch cause {
+	case "call_ended":
+		return "A call ended."
+	case "test":
+		return "Send Test Webhook was pressed."
+	case "resend":
+		return "Resend was pressed."
+	case "replay":
+		return "A replay sent it."
+	}
+	return words(cause)
+}
+
+// advice says what to do about a failed attempt.
+func advice(a *store.AttemptDetail) string {
+	switch a.ErrorClass {
+	case "dns":
+		return "The name was not found. Is the endpoint spelled right, and does its name server answer?"
+	case "connect":
+		return "Nothing accepted the connection. Is the receiver running, and does its firewall let us in?"
+	case "tls":
+		return "The certificate was not accepted. Has it expired, does it name this host, is its chain complete?"
+	case "timeout":
+		return "It took too long to answer. Answer at once with 2xx, and do the work afterwards; or allow more time in the webhook's settings."
+	case "reset":
+		return "The receiver ended the connection before it answered. Its log should say why."
+	case "protocol":
+		return "What came back is not HTTP. Is this the right port?"
+	case "policy":
+		return "The address is not one that webhooks may go to, so no connection was made."
+	}
+	switch {
+	case a.HTTPStatus >= 300 && a.HTTPStatus < 400:
+		return "It answered with a redirect, which is never followed. Use the address that it points to as the Webhook Endpoint."
+	case a.HTTPStatus == 401, a.HTTPStatus == 403:
+		return "The receiver wants to know who asks. Does an Additional Webhook Header carry the right key?"
+	case a.HTTPStatus == 404:
+		return "There is nothing at this path. Is the Webhook Endpoint complete?"
+	case a.HTTPStatus == 410:
+		return "The receiver says that it is gone for good, so the webhook is switched off."
+	case a.HTTPStatus == 413:
+		return "The receiver refuses bodies of this size."
+	case a.HTTPStatus == 429:
+		return "The receiver asks for fewer requests. Allow fewer at a time in the webhook's settings."
+	case a.HTTPStatus >= 500:
+		return "The receiver failed. Its log should say why."
+	}
+	return ""
+}
+
+func httpText(status int32) string {
+	if status == 0 {
+		return "–"
+	}
+	return strconv.Itoa(int(status))
+}
+
+// duration is short, for people.
+func duration(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0 ms"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	case d < 10*time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return span(d)
+}
+
+// span is a length of time in its largest unit.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return strconv.Itoa(int(d/time.Second)) + " s"
+	case d < 2*time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + " min"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d/time.Hour)) + " h"
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + " d"
+}
+
+func position(p store.Position) string {
+	if p.Topic == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s p%d @%d", p.Topic, p.Partition, p.Offset)
+}
+
+func bytesText(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/1024)
+}
+
+func (c *Console) funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset":   func(name string) string { return fingerprints[name] },
+		"icon":    icon,
+		"inc":     func(i int) int { return i + 1 },
+		"rfc3339": func(t time.Time) string { return t.UTC().Format(wire.Layout) },
+		"stamp": func(t time.Time) string {
+			if t.IsZero() {
+				return "–"
+			}
+			return t.UTC().Format("2006-01-02 15:04:05.000") + " UTC"
+		},
+		"clock": func(t time.Time) string {
+			t = t.UTC()
+			now := c.Now().UTC()
+			if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+				return t.Format("15:04:05")
+			}
+			return t.Format("Jan 2 15:04:05")
+		},
+		"ago": func(t time.Time) string {
+			if s := span(c.Now().Sub(t)); s != "now" {
+				return s + " ago"
+			}
+			return "just now"
+		},
+		"until": func(t time.Time) string {
+			if s := span(t.Sub(c.Now())); s != "now" {
+				return "in " + s
+			}
+			return "now"
+		},
+	}
+}

@@ -1,0 +1,302 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/safedial"
+	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/pkg/webhook"
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
+)
+
+// Types are the event types that a webhook can ask for, in the order of pages.
+var Types = []string{topic.TypeQueue, topic.TypeIvr, topic.TypeAgent, topic.TypeRecording, topic.TypeTest}
+
+// Saved is what came of a change.
+type Saved struct {
+	Subscription *subscription.Subscription
+	// Secret is the signing secret that was made, "" when it was brought.
+	Secret string
+	// Published is false while Kafka has not acknowledged it.
+	Published bool
+}
+
+var idPattern = regexp.MustCompile(`^sub_[0-9a-z]{20,40}$`)
+
+// Create adds a webhook. id is "" or one from NewID: a form that is sent twice
+// then makes one webhook, and a problem of code conflict.
+func (s *Service) Create(ctx context.Context, id string, in Input, by store.Actor) (*Saved, error) {
+	if id == "" {
+		id = NewID()
+	}
+	if !idPattern.MatchString(id) {
+		return nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "The id is not one of ours.")
+	}
+	now := s.now()
+	next := &subscription.Subscription{ID: id, Version: 1, Tenant: subscription.DefaultTenant, CreatedAt: now, UpdatedAt: now}
+	signing := strings.TrimSpace(in.SigningSecret)
+	brought := signing != ""
+	if !brought {
+		signing = webhook.NewSecret(s.random())
+	}
+	var fields []problem.Field
+	if _, err := webhook.ParseSecret(signing); err != nil {
+		fields = append(fields, problem.Field{Pointer: "/signing_secret", Code: problem.CodeInvalid, Message: sentence(err.Error())})
+	}
+	if err := s.apply(ctx, nil, next, in, fields); err != nil {
+		return nil, err
+	}
+	sealed, err := s.Sealer.Seal(id, secret.FieldSecret, []byte(signing))
+	if err != nil {
+		return nil, err
+	}
+	next.SealedSecret = sealed
+	if err := s.Store.CreateSubscription(ctx, next, by); err != nil {
+		if errors.Is(err, store.ErrExists) {
+			return nil, problem.New(http.StatusConflict, problem.CodeConflict, "This webhook was added already.")
+		}
+		return nil, err
+	}
+	saved := &Saved{Subscription: next, Published: s.publish(ctx, id)}
+	if !brought {
+		saved.Secret = signing
+	}
+	return saved, nil
+}
+
+// Change replaces what a webhook is. version is the one that the change was
+// based on.
+func (s *Service) Change(ctx context.Context, id string, version int64, in Input, by store.Actor) (*Saved, error) {
+	current, err := s.live(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.change(ctx, current, version, in, by)
+}
+
+// Patch changes what the JSON merge patch names. version 0 stands for whatever
+// is current.
+func (s *Service) Patch(ctx context.Context, id string, version int64, patch []byte, by store.Actor) (*Saved, error) {
+	current, err := s.live(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if version == 0 {
+		version = current.Version
+	}
+	if version != current.Version {
+		return nil, store.ErrVersion
+	}
+	in, err := Merge(current, patch)
+	if err != nil {
+		return nil, err
+	}
+	return s.change(ctx, current, version, in, by)
+}
+
+func (s *Service) change(ctx context.Context, current *subscription.Subscription, version int64, in Input, by store.Actor) (*Saved, error) {
+	if version == 0 {
+		version = current.Version
+	}
+	if version != current.Version {
+		return nil, store.ErrVersion
+	}
+	next := *current
+	next.Version = current.Version + 1
+	next.UpdatedAt = s.now()
+	var fields []problem.Field
+	if in.SigningSecret != "" {
+		fields = append(fields, problem.Field{Pointer: "/signing_secret", Code: problem.CodeNotAvailableYet,
+			Message: "A signing secret can be brought on creation only: rotation is not available yet."})
+	}
+	if err := s.apply(ctx, current, &next, in, fields); err != nil {
+		return nil, err
+	}
+	if next.Active {
+		next.DisabledReason = ""
+	}
+	if err := s.Store.UpdateSubscription(ctx, &next, version, by); err != nil {
+		return nil, err
+	}
+	return &Saved{Subscription: &next, Published: s.publish(ctx, next.ID)}, nil
+}
+
+// Delete ends a webhook. Its history stays. version 0 stands for whatever is
+// current.
+func (s *Service) Delete(ctx context.Context, id string, version int64, by store.Actor) (published bool, err error) {
+	current, err := s.live(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if version != 0 && version != current.Version {
+		return false, store.ErrVersion
+	}
+	if _, err := s.Store.DeleteSubscription(ctx, id, version, by); err != nil {
+		return false, err
+	}
+	return s.publish(ctx, id), nil
+}
+
+// publish says whether Kafka has the change. The change is saved in any case:
+// the publisher repeats what Kafka does not take now.
+func (s *Service) publish(ctx context.Context, id string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Patience)
+	defer cancel()
+	if err := s.Publisher.Publish(ctx, id); err != nil {
+		s.Logger.Warn("subscription.unpublished", zap.String("subscription", id), zap.Error(err))
+		return false
+	}
+	return true
+}
+
+// apply writes in over next, checks it, and seals what is secret. current is
+// what it was, nil for a new one. fields are faults already known.
+func (s *Service) apply(ctx context.Context, current, next *subscription.Subscription, in Input, fields []problem.Field) error {
+	fault := func(pointer, code, message string) {
+		fields = append(fields, problem.Field{Pointer: pointer, Code: code, Message: message})
+	}
+	next.Name = strings.TrimSpace(in.Name)
+	next.Endpoint = strings.TrimSpace(in.Endpoint)
+	next.Active = in.Active == nil || *in.Active
+	next.Events = in.Events
+	next.Format = in.Format
+	next.OUScope = strings.TrimSpace(in.OUScope)
+	next.Filter = in.Filter
+	next.RateLimit = in.RateLimit
+	next.MaxConcurrency = in.MaxConcurrency
+	next.Schedule = in.Schedule
+	next.Description = in.Description
+	timeout, bad := parseTimeout(strings.TrimSpace(in.Timeout))
+	if bad != nil {
+		fields = append(fields, *bad)
+	}
+	next.Timeout = timeout
+	next.Headers = mergeHeaders(current, in.Headers, fault)
+	next.SetDefaults()
+
+	for _, f := range subscription.Validate(next, s.Rules) {
+		if !slices.ContainsFunc(fields, func(have problem.Field) bool { return have.Pointer == f.Pointer }) {
+			fault(f.Pointer, f.Code, f.Message)
+		}
+	}
+	if u, err := webhook.CheckURL(next.Endpoint, s.Rules); err == nil {
+		if next.Name == "" {
+			next.Name = defaultName(u)
+		}
+		// An endpoint that was there before may be unreachable for the moment:
+		// this must not stand in the way of switching it off.
+		if current == nil || current.Endpoint != next.Endpoint {
+			if f := s.checkHost(ctx, u); f != nil {
+				fields = append(fields, *f)
+			}
+		}
+	}
+	if len(fields) > 0 {
+		return problem.Invalid(fields...)
+	}
+	for i := range next.Headers {
+		h := &next.Headers[i]
+		if !h.Secret || len(h.Sealed) > 0 {
+			continue
+		}
+		sealed, err := s.Sealer.Seal(next.ID, secret.HeaderField(h.Name), []byte(h.Value))
+		if err != nil {
+			return err
+		}
+		h.Sealed, h.Value = sealed, ""
+	}
+	return nil
+}
+
+// mergeHeaders reads the Additional Webhook Headers: values still to be sealed
+// are plain in them, kept ones are sealed.
+func mergeHeaders(current *subscription.Subscription, in []InputHeader, fault func(pointer, code, message string)) []subscription.Header {
+	stored := map[string]subscription.Header{}
+	if current != nil {
+		for _, h := range current.Headers {
+			stored[strings.ToLower(h.Name)] = h
+		}
+	}
+	var out []subscription.Header
+	for i, h := range in {
+		next := subscription.Header{Name: h.Name, Value: h.Value, Secret: h.Secret == nil || *h.Secret}
+		have, there := stored[strings.ToLower(h.Name)]
+		pointer := "/headers/" + strconv.Itoa(i) + "/value"
+		switch {
+		case h.Value != Unchanged:
+		case !there && next.Secret:
+			fault(pointer, problem.CodeInvalid, "There is no stored value of this header to keep: write it.")
+		case there && have.Secret && !next.Secret:
+			fault(pointer, problem.CodeInvalid, "A secret value cannot be made visible: write it again.")
+		case there && have.Secret:
+			next.Value, next.Sealed = "", have.Sealed
+		case there:
+			next.Value = have.Value
+		}
+		out = append(out, next)
+	}
+	return out
+}
+
+// checkHost resolves the endpoint's host and checks its addresses.
+func (s *Service) checkHost(ctx context.Context, u *url.URL) *problem.Field {
+	err := s.Hosts.CheckHost(ctx, u.Hostname(), portOf(u))
+	var lookup *net.DNSError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, safedial.ErrDenied):
+		return &problem.Field{Pointer: "/endpoint", Code: "address_denied", Message: sentence(err.Error())}
+	case errors.As(err, &lookup) && !isTimeout(lookup):
+		return &problem.Field{Pointer: "/endpoint", Code: "host_unknown",
+			Message: "There is no host of the name " + u.Hostname() + ". Is it spelled right?"}
+	}
+	// A name server that is away is no reason to refuse an endpoint.
+	s.Logger.Info("endpoint.unresolved", zap.Error(errors.Unwrap(err)))
+	return nil
+}
+
+func portOf(u *url.URL) int {
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		return n
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
+}
+
+func defaultName(u *url.URL) string {
+	name := u.Host + strings.TrimSuffix(u.Path, "/")
+	if r := []rune(name); len(r) > subscription.MaxName {
+		name = string(r[:subscription.MaxName])
+	}
+	return strings.ToValidUTF8(name, "")
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?0123456789*") {
+		s += "."
+	}
+	return s
+}

@@ -1,0 +1,135 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/topic"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
+)
+
+// Resent is a delivery made of an earlier one.
+type Resent struct {
+	DeliveryID string `json:"delivery_id" doc:"The new delivery. Ask /deliveries/{id} what became of it."`
+	EventID    string `json:"event_id"`
+	RequestID  string `json:"request_id" doc:"The Idempotency-Key, or the id that was made in its place."`
+}
+
+// ResendDelivery sends the event of a delivery to its webhook once more: one
+// try, with the URL, headers and secret of now. requestID, "" for a fresh one,
+// makes repeating it safe.
+func (s *Service) ResendDelivery(ctx context.Context, deliveryID, requestID string, by store.Actor) (*Resent, error) {
+	d, err := s.Store.Delivery(ctx, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	return s.resend(ctx, d.EventID, d.SubscriptionID, requestID, by)
+}
+
+// ResendAttempt is ResendDelivery for the delivery that an attempt belongs to.
+func (s *Service) ResendAttempt(ctx context.Context, attemptID, requestID string, by store.Actor) (*Resent, error) {
+	a, err := s.Store.Attempt(ctx, attemptID)
+	if err != nil {
+		return nil, err
+	}
+	return s.resend(ctx, a.EventID, a.SubscriptionID, requestID, by)
+}
+
+func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID string, by store.Actor) (*Resent, error) {
+	requestID = strings.TrimSpace(requestID)
+	if requestID == "" {
+		requestID = uuid.Must(uuid.NewV7()).String()
+	}
+	if len(requestID) > 255 || strings.ContainsFunc(requestID, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		return nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+			problem.Field{Pointer: "Idempotency-Key", Code: problem.CodeInvalid, Message: "An Idempotency-Key has 1 to 255 visible ASCII characters."})
+	}
+	answer := &Resent{DeliveryID: cdr.DeliveryID(eventID, subscriptionID, "resend", requestID), EventID: eventID, RequestID: requestID}
+	switch _, err := s.Store.Delivery(ctx, answer.DeliveryID); {
+	case err == nil:
+		return answer, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return nil, err
+	}
+	sub, err := s.live(ctx, subscriptionID)
+	if err != nil {
+		if problem.From(err).Code == problem.CodeNotFound {
+			return nil, problem.New(http.StatusConflict, "subscription_deleted", "The webhook was deleted: there is nothing to send it to.")
+		}
+		return nil, err
+	}
+	if !sub.Active {
+		return nil, problem.New(http.StatusConflict, "subscription_inactive", "The webhook is not active, so nothing is sent to it. Switch Is Active on first.")
+	}
+	event, err := s.Store.Event(ctx, eventID)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := s.Store.Payload(ctx, eventID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	m := &aftercallv1.Delivery{
+		DeliveryId:          answer.DeliveryID,
+		EventId:             eventID,
+		SubscriptionId:      subscriptionID,
+		Tenant:              event.Tenant,
+		EventType:           event.EventType,
+		CallId:              event.CallID,
+		Cause:               aftercallv1.Cause_CAUSE_RESEND,
+		RequestId:           requestID,
+		Attempt:             1,
+		OccurredAt:          timestamppb.New(event.OccurredAt),
+		FirstQueuedAt:       timestamppb.New(now),
+		SubscriptionsOffset: s.Publisher.Offset(),
+		Payload:             payload,
+		Source:              event.Source,
+		Traceparent:         event.Traceparent,
+		Position:            &aftercallv1.Position{Topic: event.Position.Topic, Partition: event.Position.Partition, Offset: event.Position.Offset},
+		SingleTry:           true,
+	}
+	if err := s.produce(ctx, record.New(topic.Deliveries, record.ShardKey(m, sub.MaxConcurrency), m, now)); err != nil {
+		return nil, err
+	}
+	// It is on its way whatever the store says now: the attempt brings the row
+	// along if this fails.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.Store.AddDelivery(ctx, m, by.Name); err != nil {
+		s.Logger.Warn("delivery.unstored", zap.String("delivery", m.GetDeliveryId()), zap.Error(err))
+	}
+	s.audit(ctx, by, "delivery.resent", answer.DeliveryID, map[string]string{"event": eventID, "subscription": subscriptionID})
+	return answer, nil
+}
+
+// audit keeps who did what. A failure is logged: what was done is done.
+func (s *Service) audit(ctx context.Context, by store.Actor, action, object string, detail map[string]string) {
+	entry := store.AuditEntry{ID: uuid.Must(uuid.NewV7()).String(), At: s.now(), Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: action, Object: object, Detail: detail}
+	if err := s.Store.AddAudit(ctx, entry); err != nil {
+		s.Logger.Warn("audit.unstored", zap.String("action", action), zap.String("object", object), zap.Error(err))
+	}
+}
+
+// Reveal answers a payload with its personal data, and keeps who asked. It
+// answers nothing that could not be audited.
+func (s *Service) Reveal(ctx context.Context, eventID string, by store.Actor) ([]byte, error) {
+	payload, err := s.Store.Payload(ctx, eventID)
+	if err != nil {
+		return nil, err
+	}
+	entry := store.AuditEntry{ID: uuid.Must(uuid.NewV7()).String(), At: s.now(), Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: "payload.revealed", Object: eventID}
+	if err := s.Store.AddAudit(ctx, entry); err != nil {
+		return nil, err
+	}
+	return payload, nil
+}

@@ -1,0 +1,108 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/admin/internal/wire"
+)
+
+// TargetHeader names the one subscription that a record of the test topic is
+// for.
+const TargetHeader = "aftercall-target"
+
+// Test is a test on its way.
+type Test struct {
+	TestID string `json:"test_id"`
+	// EventID is that of the event it becomes: attempts and deliveries can be
+	// asked for by it.
+	EventID string `json:"event_id" doc:"The event it becomes: ask /deliveries and /attempts for it."`
+	// SubscriptionIDs are those that are expected to get it.
+	SubscriptionIDs []string `json:"subscription_ids" doc:"Active subscriptions that have App.TestWebhook, and so are expected to get it."`
+}
+
+// Payload of App.TestWebhook.
+type testPayload struct {
+	Message   string `json:"Message"`
+	TestID    string `json:"TestId"`
+	SentBy    string `json:"SentBy"`
+	SentAtUTC string `json:"SentAtUtc"`
+}
+
+// SendTest produces one record to the test topic; everything after it is the
+// way of every call. target is "" for all webhooks that have App.TestWebhook, or
+// the one it is for.
+func (s *Service) SendTest(ctx context.Context, target string, by store.Actor) (*Test, error) {
+	if target != "" {
+		if _, err := s.live(ctx, target); err != nil {
+			return nil, err
+		}
+	}
+	expected, err := s.Testable(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	id := uuid.Must(uuid.NewV7()).String()
+	value, err := json.Marshal(testPayload{
+		Message: "This is a test from Aftercall. No call caused it.", TestID: id, SentBy: by.Name, SentAtUTC: now.Format(wire.Layout)})
+	if err != nil {
+		return nil, err
+	}
+	r := &kgo.Record{
+		Topic: topic.CDRTest, Value: value, Timestamp: now,
+		Headers: []kgo.RecordHeader{
+			{Key: "ce_type", Value: []byte(topic.TypeTest)},
+			{Key: "ce_id", Value: []byte(id)},
+			{Key: "content-type", Value: []byte("application/json")},
+		},
+	}
+	if target != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: TargetHeader, Value: []byte(target)})
+	}
+	if err := s.produce(ctx, r); err != nil {
+		return nil, err
+	}
+	test := &Test{TestID: id, EventID: TestEventID(id), SubscriptionIDs: []string{}}
+	for _, sub := range expected {
+		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
+	}
+	return test, nil
+}
+
+// TestEventID is the event that the test of this id becomes.
+func TestEventID(testID string) string {
+	return cdr.EventID(subscription.DefaultTenant, "", topic.TypeTest, testID, "", nil)
+}
+
+// Testable are the active webhooks that have App.TestWebhook, or the one target
+// if it does.
+func (s *Service) Testable(ctx context.Context, target string) ([]*subscription.Subscription, error) {
+	all, err := s.Store.Subscriptions(ctx, store.SubscriptionQuery{})
+	if err != nil {
+		return nil, err
+	}
+	var out []*subscription.Subscription
+	for _, sub := range all {
+		if sub.Active && !sub.Deleted && wants(sub, topic.TypeTest) && (target == "" || target == sub.ID) {
+			out = append(out, sub)
+		}
+	}
+	return out, nil
+}
+
+func wants(sub *subscription.Subscription, eventType string) bool {
+	for _, e := range sub.Events {
+		if e == eventType {
+			return true
+		}
+	}
+	return false
+}

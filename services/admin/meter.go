@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// meter counts requests, and keeps a panic in one of them from going unseen.
+type meter struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+func newMeter(reg prometheus.Registerer) *meter {
+	m := &meter{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "aftercall_admin_requests_total", Help: "Requests, by surface (api, console) and status."}, []string{"surface", "status"}),
+		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "aftercall_admin_request_seconds", Help: "How long requests took, by surface.", Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"surface"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.requests, m.seconds)
+	}
+	return m
+}
+
+func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				logger.Error("request.panicked", zap.String("surface", surface), zap.String("method", r.Method), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+				if !seen.wrote {
+					http.Error(seen, "Something went wrong on our side.", http.StatusInternalServerError)
+				}
+			}
+			m.requests.WithLabelValues(surface, strconv.Itoa(seen.status)).Inc()
+			m.seconds.WithLabelValues(surface).Observe(time.Since(begin).Seconds())
+		}()
+		next.ServeHTTP(seen, r)
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if !w.wrote {
+		w.status, w.wrote = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.wrote = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
