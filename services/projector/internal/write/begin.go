@@ -27,6 +27,11 @@ import (
 //
 // It tries until it succeeds or ctx ends: an error would lose the partitions.
 func (s *session) begin(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	select {
+	case <-s.made:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for n := 1; ; n++ {
 		out, err := s.beginOnce(ctx, assigned)
 		switch {

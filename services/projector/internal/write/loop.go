@@ -155,7 +155,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (l *Loop) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &session{Loop: l, places: places{at: map[partition]int64{}}, end: cancel}
+	s := &session{Loop: l, places: places{at: map[partition]int64{}}, end: cancel, made: make(chan struct{})}
 	opts := append(l.c.Kafka.Opts(), l.c.Kafka.Group(kafka.GroupOptions{Group: l.c.Group, Topics: l.c.Topics, Instance: l.c.Instance})...)
 	client, err := kgo.NewClient(append(opts,
 		kgo.AdjustFetchOffsetsFn(s.begin),
@@ -170,6 +170,7 @@ func (l *Loop) session(ctx context.Context) error {
 	}
 	defer client.CloseAllowingRebalance()
 	s.client, s.admin = client, kadm.NewClient(client)
+	close(s.made)
 	err = s.run(ctx)
 	s.ended.Store(true)
 	s.commit(context.WithoutCancel(ctx))
@@ -192,7 +193,10 @@ type session struct {
 	client *kgo.Client
 	admin  *kadm.Client
 	end    context.CancelCauseFunc
-	ended  atomic.Bool
+	// made is closed when client and admin are set: the client may assign
+	// partitions while it is still being made.
+	made  chan struct{}
+	ended atomic.Bool
 }
 
 func (s *session) run(ctx context.Context) error {
