@@ -290,6 +290,12 @@ func TestALoginLinkOpensOnceAndASessionEnds(t *testing.T) {
 	b := setup(t, storetest.SQLite(t))
 	br := b.signIn()
 	stranger := &browser{b, &http.Client{}}
+	var link struct{ Path string }
+	b.api("POST", "/login-links", "").want(t, http.StatusCreated).into(t, &link)
+	if a := stranger.get(link.Path); a.header.Get("Location") != "" && a.status >= 400 {
+		t.Errorf("the link answers %d", a.status)
+	}
+	stranger.get(link.Path).want(t, http.StatusUnauthorized)
 	stranger.get("/login?t=made-up").want(t, http.StatusUnauthorized)
 	br.post("/logout", nil).want(t, http.StatusOK)
 	br.get("/webhooks").want(t, http.StatusUnauthorized)

@@ -84,6 +84,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.history()
 	a.eventTypes()
 	a.tokens()
+	a.loginLinks()
 	a.notYet()
 	document, err := a.Document()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/services/admin/internal/access"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
+	"github.com/aftercall/aftercall/services/admin/internal/wire"
 )
 
 func (a *API) tokens() {
@@ -71,6 +72,25 @@ func (a *API) tokens() {
 			}
 			a.audit(ctx, "token.revoked", in.ID)
 			return nil, nil
+		})
+}
+
+// LoginLink opens the console once.
+type LoginLink struct {
+	Path      string    `json:"path" doc:"Path and query of the link: put the console's address before it." example:"/login?t=…"`
+	ExpiresAt wire.Time `json:"expires_at"`
+}
+
+func (a *API) loginLinks() {
+	route(a, access.Admin, huma.Operation{OperationID: "createLoginLink", Method: http.MethodPost, Path: "/login-links", Summary: "Make a one-time link to the console", Tags: []string{"Tokens"},
+		Description: "It opens a session with all scopes, once.", DefaultStatus: http.StatusCreated},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body LoginLink }, error) {
+			text, err := access.NewLoginLink(ctx, a.store, "admin", access.Scopes)
+			if err != nil {
+				return nil, err
+			}
+			a.audit(ctx, "login_link.created", "")
+			return &struct{ Body LoginLink }{LoginLink{Path: "/login?t=" + text, ExpiresAt: wire.At(time.Now().Add(access.LinkLifetime))}}, nil
 		})
 }
 

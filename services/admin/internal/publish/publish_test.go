@@ -1,0 +1,181 @@
+package publish_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/store/storetest"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/admin/internal/publish"
+)
+
+var tester = store.Actor{Name: "tester", Kind: "system"}
+
+func sub(id string, version int64, endpoint string) *subscription.Subscription {
+	now := time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
+	s := &subscription.Subscription{ID: id, Version: version, Name: id, Endpoint: endpoint, Active: true, Events: []string{topic.TypeQueue}, CreatedAt: now, UpdatedAt: now}
+	s.SetDefaults()
+	return s
+}
+
+// run starts a publisher that ends with the test.
+func run(t *testing.T, db *store.DB, c kafka.Config) *publish.Publisher {
+	t.Helper()
+	client := kafkatest.Client(t, c, c.Producer()...)
+	p := publish.New(db, client, c, zap.NewNop(), nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the publisher ended: %v", err)
+		}
+	})
+	return p
+}
+
+// records are those of one key, in order.
+func records(t *testing.T, c kafka.Config, id string) []*aftercallv1.Subscription {
+	t.Helper()
+	var out []*aftercallv1.Subscription
+	for _, r := range kafkatest.ReadAll(t, c, topic.Subscriptions) {
+		m, err := record.OpenAs[*aftercallv1.Subscription](r)
+		if err != nil {
+			continue
+		}
+		if m.GetId() == id {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func eventually(t *testing.T, c kafka.Config, id, what string, cond func(last *aftercallv1.Subscription) bool) {
+	t.Helper()
+	kafkatest.WaitFor(t, what, func() bool {
+		all := records(t, c, id)
+		return len(all) > 0 && cond(all[len(all)-1])
+	})
+}
+
+func create(t *testing.T, db *store.DB, s *subscription.Subscription) {
+	t.Helper()
+	if err := db.CreateSubscription(context.Background(), s, tester); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func onBothStores(t *testing.T, body func(t *testing.T, db *store.DB, c kafka.Config)) {
+	t.Run("sqlite", func(t *testing.T) { body(t, storetest.SQLite(t), kafkatest.Start(t).Config()) })
+	t.Run("postgres", func(t *testing.T) { body(t, storetest.Postgres(t), kafkatest.Start(t).Config()) })
+}
+
+func TestRowsThatTheTopicLacksArePublishedAtStart(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		create(t, db, sub("sub_a", 1, "https://a.example/"))
+		run(t, db, c)
+		eventually(t, c, "sub_a", "the row to be published", func(m *aftercallv1.Subscription) bool { return m.GetVersion() == 1 && m.GetActive() })
+	})
+}
+
+// A backup from before the last edits is restored: the row is at version 1, the
+// topic at 7.
+func TestARestoredRowGetsAVersionAboveTheHighestSeen(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		kafkatest.Produce(t, c,
+			record.New(topic.Subscriptions, "sub_a", subscription.ToProto(sub("sub_a", 7, "https://newer.example/")), time.Now()),
+			record.New(topic.Subscriptions, "sub_a", subscription.ToProto(sub("sub_a", 2, "https://older.example/")), time.Now()))
+		create(t, db, sub("sub_a", 1, "https://a.example/"))
+		run(t, db, c)
+		eventually(t, c, "sub_a", "the row to win", func(m *aftercallv1.Subscription) bool {
+			return m.GetVersion() == 8 && m.GetEndpoint() == "https://a.example/"
+		})
+		row, err := db.Subscription(context.Background(), "sub_a")
+		if err != nil || row.Version != 8 {
+			t.Errorf("the row is %v, %v", row, err)
+		}
+	})
+}
+
+// A subscription added after the backup was taken: its receivers go on getting
+// webhooks, and people see it again.
+func TestWhatARestoredStoreLacksIsTakenBackFromTheTopic(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		lost, gone := sub("sub_lost", 3, "https://lost.example/"), sub("sub_gone", 2, "")
+		gone.Deleted = true
+		kafkatest.Produce(t, c, record.New(topic.Subscriptions, "sub_lost", subscription.ToProto(lost), time.Now()),
+			record.New(topic.Subscriptions, "sub_gone", subscription.ToProto(gone), time.Now()))
+		run(t, db, c)
+		kafkatest.WaitFor(t, "the subscription to be taken back", func() bool {
+			row, err := db.Subscription(context.Background(), "sub_lost")
+			return err == nil && row.Version == 3 && row.Endpoint == "https://lost.example/"
+		})
+		if all, err := db.Subscriptions(context.Background(), store.SubscriptionQuery{}); err != nil || len(all) != 1 {
+			t.Errorf("the store has %d subscriptions, %v: a deleted one must not come back", len(all), err)
+		}
+	})
+}
+
+func TestSomebodyElsesRecordIsRepaired(t *testing.T) {
+	db, c := storetest.SQLite(t), kafkatest.Start(t).Config()
+	create(t, db, sub("sub_a", 1, "https://a.example/"))
+	run(t, db, c)
+	eventually(t, c, "sub_a", "the row to be published", func(m *aftercallv1.Subscription) bool { return m.GetVersion() == 1 })
+	kafkatest.Produce(t, c, record.New(topic.Subscriptions, "sub_a", subscription.ToProto(sub("sub_a", 1, "https://evil.example/")), time.Now()),
+		&kgo.Record{Topic: topic.Subscriptions, Key: []byte("sub_a"), Value: []byte("no record of ours")})
+	eventually(t, c, "sub_a", "the row to be back", func(m *aftercallv1.Subscription) bool {
+		return m.GetEndpoint() == "https://a.example/" && m.GetVersion() == 2
+	})
+}
+
+func TestADeletionIsARecord(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		create(t, db, sub("sub_a", 1, "https://a.example/"))
+		p := run(t, db, c)
+		eventually(t, c, "sub_a", "the row to be published", func(m *aftercallv1.Subscription) bool { return m.GetVersion() == 1 })
+		if _, err := db.DeleteSubscription(context.Background(), "sub_a", 1, tester); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Publish(context.Background(), "sub_a"); err != nil {
+			t.Fatal(err)
+		}
+		all := records(t, c, "sub_a")
+		if last := all[len(all)-1]; !last.GetDeleted() || last.GetVersion() != 2 {
+			t.Errorf("the last record is %v", last)
+		}
+		if p.Offset() != int64(len(kafkatest.ReadAll(t, c, topic.Subscriptions))) {
+			t.Errorf("the offset is %d", p.Offset())
+		}
+	})
+}
+
+// An endpoint answered 410: what it was asked for is switched off, unless it was
+// changed since.
+func TestAnEndpointThatIsGoneIsSwitchedOff(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		create(t, db, sub("sub_a", 1, "https://a.example/"))
+		create(t, db, sub("sub_b", 2, "https://b.example/"))
+		for _, id := range []string{"sub_a", "sub_b"} {
+			change := &aftercallv1.EndpointChange{ChangeId: "chg_" + id, SubscriptionId: id, SubscriptionVersion: 1, Tenant: "default", Kind: aftercallv1.EndpointChange_KIND_DISABLE_REQUESTED, Reason: "gone"}
+			if _, err := db.Project(context.Background(), &store.Batch{Changes: []*aftercallv1.EndpointChange{change}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, db, c)
+		eventually(t, c, "sub_a", "sub_a to be off", func(m *aftercallv1.Subscription) bool {
+			return !m.GetActive() && m.GetVersion() == 2 && m.GetDisabledReason() == "gone"
+		})
+		eventually(t, c, "sub_b", "sub_b to be published", func(m *aftercallv1.Subscription) bool { return m.GetActive() && m.GetVersion() == 2 })
+	})
+}
