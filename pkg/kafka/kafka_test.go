@@ -239,3 +239,11 @@ func TestStartAtRefusesWhatItDoesNotKnow(t *testing.T) {
 		t.Error("accepted")
 	}
 }
+
+func TestTheBrokersOfAFreshClusterRaiseNoWarning(t *testing.T) {
+	c := kafkatest.Real(t)
+	findings, err := kafka.VerifyBrokers(t.Context(), kafkatest.Client(t, c))
+	if err != nil || len(findings) > 0 {
+		t.Errorf("findings %v, %v", findings, err)
+	}
+}

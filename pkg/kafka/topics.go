@@ -53,6 +53,14 @@ func Prepare(ctx context.Context, c Config, specs []topic.Spec) error {
 	if err != nil {
 		return err
 	}
+	if !c.Embedded {
+		ofBrokers, err := VerifyBrokers(ctx, client)
+		if err != nil {
+			// Not everyone may ask; nothing rests on the answer.
+			c.logger().Warn("brokers.unverified", zap.Error(err))
+		}
+		findings = append(findings, ofBrokers...)
+	}
 	var refused []error
 	for _, f := range findings {
 		if f.Severity == Refuse {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,16 +49,8 @@ func TestAKilledRouterLosesNothingAndRepeatsNothing(t *testing.T) {
 					kafkatest.Produce(t, c, batch...)
 				}
 			})
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), asProcess+"="+strings.Join(c.Brokers, ","))
-			if c.Embedded {
-				cmd.Env = append(cmd.Env, asProcess+"_EMBEDDED=1")
-			}
-			cmd.Stderr = os.Stderr
 			before := len(events(t, c))
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			cmd := process(t, c)
 			kafkatest.WaitFor(t, "progress", func() bool { return len(events(t, c)) > before })
 			// A little later, so that the kill falls anywhere in a transaction.
 			time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond))))
@@ -68,6 +61,53 @@ func TestAKilledRouterLosesNothingAndRepeatsNothing(t *testing.T) {
 		start(t, c, "killed")
 		exactly(t, c, n)
 	})
+}
+
+// F5, short: a router that stands still for longer than its session, while
+// another takes over, and then goes on as if nothing had been.
+func TestARouterThatStoodStillIsNoDanger(t *testing.T) {
+	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
+		subscribe(t, c, queueSubscription("sub_a"))
+		const n = 3000
+		all := calls(n)
+		kafkatest.Produce(t, c, all[:1000]...)
+		cmd := process(t, c)
+		kafkatest.WaitFor(t, "progress", func() bool { return len(events(t, c)) > 0 })
+		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		kafkatest.Produce(t, c, all[1000:2000]...)
+		start(t, c, "other")
+		// If it stood still inside a transaction, the broker gives its partitions
+		// away after a session, but their position only after the transaction's
+		// time-out.
+		kafkatest.WaitWithin(t, 2*kafkatest.Patience, "the other to take over", func() bool { return len(events(t, c)) == 2000 })
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		kafkatest.Produce(t, c, all[2000:]...)
+		exactly(t, c, n)
+	})
+}
+
+// process runs a router as a process of its own, until the end of the test at
+// the latest.
+func process(t *testing.T, c kafka.Config) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asProcess+"="+strings.Join(c.Brokers, ","))
+	if c.Embedded {
+		cmd.Env = append(cmd.Env, asProcess+"_EMBEDDED=1")
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
 }
 
 func TestTheRouterWorksOnAFakeClockAndLeavesNothingBehind(t *testing.T) {

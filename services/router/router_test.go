@@ -632,6 +632,59 @@ func TestTheRouterOutlastsTheBroker(t *testing.T) {
 	kafkatest.WaitFor(t, "the health to recover", func() bool { return r.health.Err() == nil })
 }
 
+// An error that every further try would meet again ends the router: going on
+// would lose records, and waiting would hide it.
+func TestATerminalErrorOfAProduceStopsTheRouter(t *testing.T) {
+	for name, code := range map[string]*kerr.Error{"access denied": kerr.TopicAuthorizationFailed, "a record too large on its own": kerr.MessageTooLarge} {
+		t.Run(name, func(t *testing.T) {
+			b := kafkatest.Start(t)
+			c := b.Config()
+			subscribe(t, c, queueSubscription("sub_a"))
+			r := start(t, c, "r1")
+			b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic.Events, Err: code, Count: -1})
+			kafkatest.Produce(t, c, calls(10)...)
+			select {
+			case err := <-r.done:
+				r.done <- err
+				if !errors.Is(err, code) || !strings.Contains(err.Error(), topic.CDRQueue) {
+					t.Errorf("Run = %v", err)
+				}
+			case <-time.After(kafkatest.Patience):
+				t.Fatal("the router goes on")
+			}
+			if r.health.Err() == nil {
+				t.Error("the health says all is well")
+			}
+			if len(events(t, c))+len(deliveries(t, c)) > 0 {
+				t.Error("something of the batch is visible")
+			}
+		})
+	}
+}
+
+func TestFurtherSourcesAreRoutedAsTheirType(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	const other = "contoso.queue.v2"
+	if _, err := kafkatest.Admin(t, c).CreateTopic(t.Context(), 1, 1, nil, other); err != nil {
+		t.Fatal(err)
+	}
+	subscribe(t, c, queueSubscription("sub_a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- router.Run(ctx, router.Config{Kafka: c, Instance: "r1", Sources: map[string]string{other: topic.TypeQueue}}, router.Deps{})
+	}()
+	kafkatest.Produce(t, c, kafkatest.CDR(other, "", `{"CallId":"1"}`))
+	kafkatest.WaitFor(t, "the event", func() bool { return len(events(t, c)) == 1 })
+	if e := events(t, c)[0]; e.GetEventType() != topic.TypeQueue || e.GetPosition().GetTopic() != other || len(deliveries(t, c)) != 1 {
+		t.Errorf("event is %v", e)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 // BenchmarkRouter measures the router with everything around it: fetch, route,
 // produce, transaction, on the embedded broker in memory.
 func BenchmarkRouter(b *testing.B) {

@@ -208,10 +208,16 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 // [Patience]. what completes "waited for".
 func WaitFor(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
+	WaitWithin(t, Patience, what, cond)
+}
+
+// WaitWithin is WaitFor with a patience of its own.
+func WaitWithin(t testing.TB, patience time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
 	for !cond() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s for %s", Patience, what)
+			t.Fatalf("waited %s for %s", patience, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
