@@ -88,8 +88,8 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	if d.Health == nil {
 		d.Health = lifecycle.NewHealth()
 	}
-	d.Health.Register("admin-store")
-	d.Health.Register("admin-kafka")
+	d.Health.Register("admin.store")
+	d.Health.Register("admin.kafka")
 	if c.Kafka.ClientID == "" {
 		c.Kafka.ClientID = "aftercall-admin"
 	}
@@ -181,8 +181,8 @@ func (s *Server) watch(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.deps.Health.Set("admin-store", storeErr)
-		s.deps.Health.Set("admin-kafka", kafkaErr)
+		s.deps.Health.Set("admin.store", storeErr)
+		s.deps.Health.Set("admin.kafka", kafkaErr)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -83,16 +83,16 @@ func TestTheReferencesPageByForms(t *testing.T) {
 
 		// See the failure, resend.
 		_, deliveryID, attemptID := b.happened(id, "c-1", `{"CallId":"c-1","CallerName":"Megan Bowen","CallerNumber":"+14255550100"}`)
-		attempts := br.get("/webhooks/" + id + "/attempts").want(t, http.StatusOK)
+		attempts := br.get("/webhooks/"+id+"/attempts").want(t, http.StatusOK)
 		for _, text := range []string{"View Webhook Send Attempts", "503", "failed", "Resend", "1 / 13", "c-1"} {
 			if !strings.Contains(attempts.body, text) {
 				t.Errorf("the attempts do not show %q", text)
 			}
 		}
-		if none := br.get("/webhooks/" + id + "/attempts?status=404").want(t, http.StatusOK); !strings.Contains(none.body, "Clear filters") || !strings.Contains(none.body, "No attempt matches") {
+		if none := br.get("/webhooks/"+id+"/attempts?status=404").want(t, http.StatusOK); !strings.Contains(none.body, "Clear filters") || !strings.Contains(none.body, "No attempt matches") {
 			t.Error("a filter that nothing matches does not say so")
 		}
-		one := br.get("/attempts/" + attemptID).want(t, http.StatusOK)
+		one := br.get("/attempts/"+attemptID).want(t, http.StatusOK)
 		for _, text := range []string{"receiver.example answered 503 Service Unavailable after 84 ms", "Retry-After: 5", "X-Api-Key: [masked]", "busy &lt;b&gt;now&lt;/b&gt;", "aftercall.cdr.queue p0 @7"} {
 			if !strings.Contains(one.body, text) {
 				t.Errorf("the attempt does not show %q", text)
@@ -122,7 +122,7 @@ func TestTheReferencesPageByForms(t *testing.T) {
 		}
 
 		// Edit: a kept secret stays, a stale form is refused.
-		edit := br.get("/webhooks/" + id + "/edit").want(t, http.StatusOK)
+		edit := br.get("/webhooks/"+id+"/edit").want(t, http.StatusOK)
 		if strings.Contains(edit.body, "k-123") || !strings.Contains(edit.body, "[unchanged]") {
 			t.Error("the edit form does not mask the header")
 		}
@@ -137,7 +137,7 @@ func TestTheReferencesPageByForms(t *testing.T) {
 		}
 		br.post("/webhooks/"+id+"/edit", change).want(t, http.StatusPreconditionFailed)
 
-		gone := br.get("/webhooks/" + id + "/delete").want(t, http.StatusOK)
+		gone := br.get("/webhooks/"+id+"/delete").want(t, http.StatusOK)
 		br.post("/webhooks/"+id+"/delete", url.Values{"version": {inputValue(t, gone.body, "version")}}).want(t, http.StatusOK)
 		if !b.last(id).GetDeleted() {
 			t.Error("the deletion is not published")
