@@ -1,0 +1,41 @@
+// Command admin serves the API and the console. See package admin.
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aftercall/aftercall/pkg/service"
+	"github.com/aftercall/aftercall/pkg/service/database"
+	"github.com/aftercall/aftercall/pkg/service/outbound"
+	"github.com/aftercall/aftercall/services/admin"
+)
+
+type settings struct {
+	Admin    admin.Config
+	Database database.Config
+	Outbound outbound.Config
+}
+
+func main() {
+	service.Main("admin", func(ctx context.Context, cfg settings, p service.Process) error {
+		keyset, err := cfg.Outbound.Secrets()
+		if err != nil {
+			return err
+		}
+		own := []string{cfg.Admin.Listen, p.OpsAddress}
+		policy, err := cfg.Outbound.Policy(slices.Concat(own, cfg.Admin.Kafka.Brokers, cfg.Database.Addresses())...)
+		if err != nil {
+			return err
+		}
+		db, err := cfg.Database.Open(ctx)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return admin.Run(ctx, cfg.Admin, admin.Deps{
+			Logger: p.Logger, Registry: p.Registry, Health: p.Health,
+			Store: db, Keyset: keyset, Policy: policy, URLRules: cfg.Outbound.URLRules(policy),
+		})
+	})
+}
