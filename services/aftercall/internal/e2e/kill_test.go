@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
+	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
+)
+
+const (
+	calls     = 5000
+	perSecond = 2000
+)
+
+// commitEvery is the longest pause between two commits of a sender.
+const commitEvery = 250 * time.Millisecond
+
+// bound is I6 for one kill: what is in flight, and what a commit interval brings.
+// The interval is from what one commit knew to the answer of the next: the pause
+// and two commits, as long as they really took. Outcomes that the broker has not
+// acknowledged are in flight, too, for about as long as a commit.
+func bound(t *testing.T, sender *process, rate int) int {
+	t.Helper()
+	took := longest(t, sender, "aftercall_sender_commit_duration_seconds")
+	interval := commitEvery + 3*took
+	n := inFlight + int(float64(rate)*interval.Seconds())
+	t.Logf("bound of repeats: %d in flight + (%s + 3 × %s of a commit) × %d/s = %d", inFlight, commitEvery, took, rate, n)
+	return n
+}
+
+// pipeline is router, sender and projector with one subscription, under load.
+type pipeline struct {
+	*stage
+	receiver                  *receiver
+	upstream                  *upstream
+	router, sender, projector *process
+	produced                  <-chan struct{}
+}
+
+func underLoad(t *testing.T, s *stage, senderEnv ...string) *pipeline {
+	t.Helper()
+	p := &pipeline{stage: s, upstream: newUpstream(t, s.kafka), receiver: newReceiver(t, listen.Options{Delay: 5 * time.Millisecond})}
+	s.subscribe(subscription.Subscription{ID: "sub_a", Endpoint: p.receiver.URL + "/ok"})
+	p.router = s.begin("router")
+	p.sender = s.begin("sender", append(senderEnv, open...)...)
+	p.projector = s.begin("projector")
+	for _, service := range []*process{p.router, p.sender, p.projector} {
+		service.ready()
+	}
+	p.produced = p.upstream.send(topic.CDRQueue, calls, perSecond)
+	return p
+}
+
+// midway waits until the work is well under way, and says so if it is over.
+func (p *pipeline) midway(done func() int) {
+	p.t.Helper()
+	wait(p.t, "the middle of the work", func() bool { return done() >= calls/5 })
+	if n := done(); n >= calls {
+		p.t.Fatalf("all %d were done before the kill", n)
+	}
+}
+
+// finish waits for the end and judges.
+func (p *pipeline) finish(repeats int) *verify.Report {
+	p.t.Helper()
+	<-p.produced
+	wait(p.t, "every delivery", func() bool { return p.receiver.delivered() >= calls })
+	// What is not on record yet is being written; the last commit follows.
+	wait(p.t, "every delivery's end in the store", func() bool {
+		rows, _, err := p.store.Deliveries(p.t.Context(), store.DeliveryQuery{State: store.StateQueued, Page: store.Page{Limit: 1}})
+		return err == nil && len(rows) == 0
+	})
+	return check(p.t, p.kafka, p.store, p.upstream, p.receiver.log(), func(r *verify.Run) {
+		r.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
+		r.Secrets["sub_a"] = [][]byte{rawSecret(p.t, signingSecret)}
+		r.Repeats = repeats
+	})
+}
+
+func TestAKilledRouterLosesNothingAndRepeatsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *stage) {
+		p := underLoad(t, s)
+		p.midway(p.receiver.delivered)
+		p.router.kill()
+		killed := time.Now()
+		p.router = s.begin("router")
+		p.finish(0)
+		t.Logf("silence at the receiver around the kill %s", silence(p.receiver.log(), killed).Round(time.Millisecond))
+	})
+}
+
+func TestAKilledProjectorLosesNothingAndProjectsNothingTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *stage) {
+		p := underLoad(t, s)
+		p.midway(func() int {
+			rows, err := s.store.ProjectedOffsets(t.Context())
+			if err != nil {
+				return 0
+			}
+			n := 0
+			for _, offset := range rows[topic.History] {
+				n += int(offset)
+			}
+			return n
+		})
+		p.projector.kill()
+		p.projector = s.start("projector")
+		p.finish(0)
+	})
+}
+
+func TestAKilledSenderLosesNothingAndRepeatsWhatWasInItsHands(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *stage) {
+		p := underLoad(t, s, "AFTERCALL_STATIC_INSTANCE=true")
+		p.midway(p.receiver.delivered)
+		limit := bound(t, p.sender, rate(p.receiver.log()))
+		p.sender.kill()
+		killed := time.Now()
+		before := p.receiver.requests()
+		p.sender = s.begin("sender", append([]string{"AFTERCALL_STATIC_INSTANCE=true"}, open...)...)
+		wait(t, "a request of the new sender", func() bool { return p.receiver.requests() > before })
+		report := p.finish(limit)
+		quiet := silence(p.receiver.log(), killed)
+		t.Logf("%d repeated requests of at most %d; silence around the kill %s", report.Repeats, limit, quiet.Round(time.Millisecond))
+		if quiet > 5*time.Second {
+			t.Errorf("a sender that came back under its name was silent for %s: it waited for its own session to end", quiet)
+		}
+	})
+}
