@@ -210,18 +210,11 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	// Of a known event and another record of it the loser is a repeat.
-	if _, err := w.tx.Exec(w.ctx, `insert into event_repeats (event_id, src_topic, src_partition, src_offset)
-		select e.event_id, case when n.wins then e.src_topic else n.src_topic end,
-		       case when n.wins then e.src_partition else n.src_partition end, case when n.wins then e.src_offset else n.src_offset end
-		from events e join lateral (
-			select i.*, (i.duplicate, i.routed_at, i.src_topic, i.src_partition, i.src_offset)
-			          < (e.duplicate, e.routed_at, e.src_topic, e.src_partition, e.src_offset) as wins
-			from pg_temp.`+from+` i where i.event_id = e.event_id) n on true
-		where (e.src_topic, e.src_partition, e.src_offset) <> (n.src_topic, n.src_partition, n.src_offset)
-		order by 1, 2, 3, 4 on conflict do nothing`); err != nil {
-		return 0, fmt.Errorf("writing event_repeats: %w", err)
+	known, err := w.known(from)
+	if err != nil {
+		return 0, fmt.Errorf("reading known events: %w", err)
 	}
+	r.Meet(known)
 	err = w.tx.QueryRow(w.ctx, `with written as (`+insert(events, from)+` returning event_id, xmax = 0 as fresh),
 		kept as (insert into payloads (event_id, stored_at, payload)
 			select i.event_id, i.routed_at, i.payload from pg_temp.`+from+` i join written using (event_id) order by 1
@@ -231,6 +224,25 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 		return 0, fmt.Errorf("writing events: %w", err)
 	}
 	return added, nil
+}
+
+// known locks and reads the events of a batch that the store has already, by id.
+func (w *write) known(from string) (map[string]reduce.Event, error) {
+	rows, err := w.tx.Query(w.ctx, `select event_id, duplicate, routed_at, src_topic, src_partition, src_offset from events
+		where event_id in (select event_id from pg_temp.`+from+`) order by event_id for update`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	known := map[string]reduce.Event{}
+	for rows.Next() {
+		var e reduce.Event
+		if err := rows.Scan(&e.EventID, &e.Duplicate, &e.RoutedAt, &e.Position.Topic, &e.Position.Partition, &e.Position.Offset); err != nil {
+			return nil, err
+		}
+		known[e.EventID] = e
+	}
+	return known, rows.Err()
 }
 
 // attempts writes attempts and counts those that are new into the hours.

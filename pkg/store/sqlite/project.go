@@ -118,25 +118,10 @@ func (w *write) events(r *reduce.Rows) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading known events: %w", err)
 	}
-	var kept []*reduce.Event
+	kept := r.Meet(known)
 	payloads := reduce.Table{
 		Name: "payloads", Columns: []string{"event_id", "stored_at", "payload"},
 		Conflict: "on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload",
-	}
-	for i := range r.Events {
-		e := &r.Events[i]
-		old, there := known[e.EventID]
-		wins := !there || e.Before(&old)
-		if there && old.Position != e.Position {
-			loser := e.Position
-			if wins {
-				loser = old.Position
-			}
-			r.Repeats = append(r.Repeats, reduce.Repeat{EventID: e.EventID, Position: loser})
-		}
-		if wins {
-			kept = append(kept, e)
-		}
 	}
 	payloads.Len = len(kept)
 	payloads.Row = func(i int, cells []any) []any {

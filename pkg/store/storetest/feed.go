@@ -166,7 +166,7 @@ func (f *feed) delivery(e *aftercallv1.Event, d *aftercallv1.Decision) {
 	}
 	deferrals := int32(0)
 	for n := int32(1); n <= 4; n++ {
-		for f.rand.IntN(5) == 0 {
+		for f.rand.IntN(3) == 0 {
 			deferrals++
 			at := f.pass(time.Second)
 			f.out = append(f.out, Record{Deferral: &store.DeferralAt{Record: f.position(topic.History), StoredAt: at, Deferral: &aftercallv1.Deferral{
@@ -195,7 +195,7 @@ func (f *feed) delivery(e *aftercallv1.Event, d *aftercallv1.Decision) {
 			a.State, a.StateReason, a.NextAttemptAt = aftercallv1.DeliveryState_DELIVERY_STATE_STOPPED, "inactive", nil
 			return
 		}
-		if f.rand.IntN(3) == 0 {
+		if f.rand.IntN(2) == 0 {
 			deferrals = 0 // a count that starts again must not go back in time
 		}
 	}

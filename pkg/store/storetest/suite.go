@@ -207,7 +207,9 @@ func noParent(t *testing.T, db *store.DB) {
 		}
 	}
 	step(deferral(1, 1, Start), "waiting 0 breaker")
-	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a2", "dlv_1", 2, Start.Add(time.Minute), waiting)}}, "waiting 2 ")
+	second := attemptOf("a2", "dlv_1", 2, Start.Add(time.Minute), waiting)
+	second.Deferrals = 5
+	step(&store.Batch{Attempts: []*store.AttemptAt{second}}, "waiting 2 ")
 	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a1", "dlv_1", 1, Start.Add(2*time.Minute), waiting)}}, "waiting 2 ")
 	step(deferral(3, 1, Start.Add(-time.Hour)), "waiting 2 breaker")
 	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a3", "dlv_1", 3, Start, givenUp)}}, "given_up 3 ")
@@ -216,6 +218,9 @@ func noParent(t *testing.T, db *store.DB) {
 	}}}}, "given_up 3 ")
 	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a0", "dlv_1", 2, Start, delivered)}}, "delivered 2 ")
 	step(&store.Batch{Attempts: []*store.AttemptAt{attemptOf("a4", "dlv_1", 4, Start.Add(time.Hour), givenUp)}}, "delivered 2 ")
+	if d, err := db.Delivery(ctx, "dlv_1"); err != nil || !d.FirstQueuedAt.Equal(Start.Add(-time.Hour)) || d.LastAttemptID != "a0" || d.Result != "delivered" {
+		t.Errorf("in the end it is %+v: %v", d, err)
+	}
 }
 
 func offsets(t *testing.T, db *store.DB) {
@@ -433,7 +438,7 @@ func forgedCursors(t *testing.T, db *store.DB) {
 }
 
 func filters(t *testing.T, db *store.DB) {
-	rs := Feed(5, 30)
+	rs := Feed(5, 90)
 	project(t, db, BatchOf(rs...))
 	all, _, err := db.Attempts(ctx, store.AttemptQuery{Page: store.Page{Limit: 1000}})
 	must(t, err)

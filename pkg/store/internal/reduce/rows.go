@@ -67,6 +67,29 @@ type Repeat struct {
 	Position store.Position
 }
 
+// Meet compares the events with the records of them that the store has: of two
+// records of one event the one that is not kept is a repeat. It answers the
+// events that will be kept.
+func (r *Rows) Meet(known map[string]Event) []*Event {
+	kept := make([]*Event, 0, len(r.Events))
+	for i := range r.Events {
+		e := &r.Events[i]
+		old, there := known[e.EventID]
+		wins := !there || e.Before(&old)
+		if wins {
+			kept = append(kept, e)
+		}
+		if there && old.Position != e.Position {
+			loser := e.Position
+			if wins {
+				loser = old.Position
+			}
+			r.Repeats = append(r.Repeats, Repeat{e.EventID, loser})
+		}
+	}
+	return kept
+}
+
 func (r Repeat) less(o Repeat) bool {
 	if r.EventID != o.EventID {
 		return r.EventID < o.EventID
