@@ -147,20 +147,19 @@ func readForm(r *http.Request) form {
 }
 
 // input is the form as the shared layer takes it.
-func (f form) input() (webhooks.Input, []problem.Field) {
+func (f form) input() webhooks.Input {
 	in := webhooks.Input{Name: f.Name, Endpoint: f.Endpoint, Active: &f.Active, Events: f.Events, SigningSecret: f.signingSecret, OUScope: f.OUScope, Timeout: f.Timeout, Schedule: f.Schedule, Description: f.Description}
-	var fields []problem.Field
 	if text := strings.TrimSpace(f.MaxConcurrency); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			fields = append(fields, problem.Field{Pointer: "/max_concurrency", Code: problem.CodeInvalid, Message: "This is a number from 1 to 512."})
+			n = -1 // out of range, and refused as such
 		}
 		in.MaxConcurrency = n
 	}
 	for i, h := range f.Headers {
 		in.Headers = append(in.Headers, webhooks.InputHeader{Name: h.Name, Value: f.typed[i], Secret: &h.Secret})
 	}
-	return in, fields
+	return in
 }
 
 func (c *Console) create(w http.ResponseWriter, r *http.Request) error {
@@ -168,11 +167,7 @@ func (c *Console) create(w http.ResponseWriter, r *http.Request) error {
 	if done, err := c.formStep(w, r, f, false); done {
 		return err
 	}
-	in, fields := f.input()
-	if len(fields) > 0 {
-		return c.showForm(w, r, http.StatusUnprocessableEntity, f, false, problem.Invalid(fields...), nil)
-	}
-	saved, err := c.Webhooks.Create(r.Context(), f.ID, in, actor(r))
+	saved, err := c.Webhooks.Create(r.Context(), f.ID, f.input(), actor(r))
 	if err != nil {
 		p := problem.From(err)
 		switch {
@@ -205,11 +200,7 @@ func (c *Console) change(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || version < 1 {
 		return store.ErrVersion
 	}
-	in, fields := f.input()
-	if len(fields) > 0 {
-		return c.showForm(w, r, http.StatusUnprocessableEntity, f, true, problem.Invalid(fields...), nil)
-	}
-	saved, err := c.Webhooks.Change(r.Context(), f.ID, version, in, actor(r))
+	saved, err := c.Webhooks.Change(r.Context(), f.ID, version, f.input(), actor(r))
 	if err != nil {
 		if p := problem.From(err); p.Status == http.StatusUnprocessableEntity {
 			return c.showForm(w, r, p.Status, f, true, p, nil)

@@ -1,5 +1,6 @@
 // The console works without this file. It adds three things: lists that refresh
-// themselves, buttons that copy, and rows for more headers.
+// themselves, buttons that copy,
+// and a form whose Check and Add a header don't reload it.
 "use strict";
 
 const every = 2000;
@@ -71,4 +72,42 @@ for (const button of document.querySelectorAll("[data-copy]")) button.hidden = f
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-auto]");
   if (form && event.target.matches("select")) form.requestSubmit();
+});
+
+// One more row of headers, without a round trip: typed secrets stay typed.
+function addHeader(form) {
+  const rows = form.querySelectorAll(".header-row");
+  const row = rows[rows.length - 1].cloneNode(true);
+  for (const extra of row.querySelectorAll(".error-text, input[type=hidden]")) extra.remove();
+  for (const input of row.querySelectorAll("input")) {
+    input.name = input.name.replace(/\d+/, rows.length);
+    input.removeAttribute("aria-invalid");
+    if (input.type === "checkbox") input.checked = true;
+    else { input.value = ""; input.placeholder = input.name.endsWith("name") ? "X-Api-Key" : "value"; }
+    if (input.hasAttribute("aria-label")) input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+/, rows.length + 1));
+  }
+  rows[rows.length - 1].after(row);
+  row.querySelector("input").focus();
+}
+
+async function check(form, button) {
+  const result = document.getElementById("check");
+  const body = new URLSearchParams({ do: "check", endpoint: form.elements.endpoint.value });
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, redirect: "error", signal: AbortSignal.timeout(20000) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    result.replaceChildren(...page.getElementById("check").childNodes);
+  } catch {
+    result.textContent = "The check did not come back. Try again.";
+  } finally {
+    button.disabled = false;
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[name=do]");
+  if (!button || !button.form || !document.getElementById("check")) return;
+  if (button.value === "add-header") { event.preventDefault(); addHeader(button.form); }
+  if (button.value === "check") { event.preventDefault(); check(button.form, button); }
 });
