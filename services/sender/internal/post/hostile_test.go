@@ -2,7 +2,6 @@ package post
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -340,7 +339,7 @@ func TestAReportHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range r.Request {
-		if bytes.Contains([]byte(h.GetValue()), []byte("canary")) {
+		if strings.Contains(h.GetValue(), "canary") {
 			t.Errorf("%s: %s", h.GetName(), h.GetValue())
 		}
 	}
