@@ -170,12 +170,9 @@ func raiseRecordCap(ctx context.Context, adm *kadm.Client, topics []string, want
 func awaitLeaders(ctx context.Context, adm *kadm.Client, specs []topic.Spec) error {
 	topicNames := namesOf(specs)
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		missing, err := leaderless(ctx, adm, topicNames)
-		if err == nil && missing == "" {
-			return nil
-		}
+		err := leaderless(ctx, adm, topicNames)
 		if err == nil {
-			err = fmt.Errorf("%s has no leader", missing)
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -185,23 +182,24 @@ func awaitLeaders(ctx context.Context, adm *kadm.Client, specs []topic.Spec) err
 	}
 }
 
-func leaderless(ctx context.Context, adm *kadm.Client, names []string) (string, error) {
-	details, err := adm.ListTopics(ctx, names...)
+// leaderless names the first partition without a leader, nil when each has one.
+func leaderless(ctx context.Context, adm *kadm.Client, topicNames []string) error {
+	details, err := adm.ListTopics(ctx, topicNames...)
 	if err != nil {
-		return "", fmt.Errorf("listing topics: %w", err)
+		return fmt.Errorf("listing topics: %w", err)
 	}
-	for _, name := range names {
+	for _, name := range topicNames {
 		d, ok := details[name]
 		if !ok || d.Err != nil || len(d.Partitions) == 0 {
-			return name, nil
+			return fmt.Errorf("%s is not there yet", name)
 		}
 		for _, p := range d.Partitions {
 			if p.Err != nil || p.Leader < 0 {
-				return fmt.Sprintf("%s/%d", name, p.Partition), nil
+				return fmt.Errorf("%s/%d has no leader", name, p.Partition)
 			}
 		}
 	}
-	return "", nil
+	return nil
 }
 
 // Severity says what a finding means for a start.

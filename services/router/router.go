@@ -85,7 +85,7 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	if err := kafka.Prepare(ctx, c.Kafka, topic.All()); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to end before it began
 		}
 		d.Health.Set(CheckKafka, err)
 		return err

@@ -89,7 +89,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		began := l.now()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to end: the next start takes over whatever is open
 		}
 		var end fatal
 		switch {
