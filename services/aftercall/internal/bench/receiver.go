@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// receiverCommand is hidden: the benchmark starts it as a process of its own, so
+// that its CPU time is not counted as ours.
+const receiverCommand = "bench-receiver"
+
+// ReceiverCommand answers every POST with 204 and counts, until its input ends.
+func ReceiverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: receiverCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return receive(cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+}
+
+func receive(in io.Reader, out io.Writer) error {
+	var count, opened atomic.Int64
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			count.Add(1)
+			w.WriteHeader(http.StatusNoContent)
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				opened.Add(1)
+			}
+		},
+	}
+	go func() { _ = server.Serve(ln) }()
+	defer server.Close()
+	if _, err := fmt.Fprintf(out, "http://%s\n", ln.Addr()); err != nil {
+		return err
+	}
+	// Each line asks for the figures; the end of the input is the end.
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		if _, err := fmt.Fprintf(out, "%d %d %d\n", count.Load(), opened.Load(), cpuTime(syscall.RUSAGE_SELF).Microseconds()); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func cpuTime(who int) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(who, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// receiver is the process as the benchmark sees it.
+type receiver struct {
+	URL   string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Reader
+}
+
+// figures of a receiver since its start.
+type figures struct {
+	Count, Opened int64
+	CPU           time.Duration
+}
+
+func startReceiver(ctx context.Context) (*receiver, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding our own program: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, self, receiverCommand)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the receiver: %w", err)
+	}
+	r := &receiver{cmd: cmd, in: in, lines: bufio.NewReader(out)}
+	url, err := r.lines.ReadString('\n')
+	if err != nil {
+		r.stop()
+		return nil, fmt.Errorf("waiting for the receiver: %w", err)
+	}
+	r.URL = strings.TrimSpace(url)
+	return r, nil
+}
+
+func (r *receiver) read() (figures, error) {
+	if _, err := io.WriteString(r.in, "\n"); err != nil {
+		return figures{}, fmt.Errorf("asking the receiver: %w", err)
+	}
+	line, err := r.lines.ReadString('\n')
+	if err != nil {
+		return figures{}, fmt.Errorf("asking the receiver: %w", err)
+	}
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
+		return figures{}, fmt.Errorf("the receiver answered %q", line)
+	}
+	var n [3]int64
+	for i, f := range fields {
+		if n[i], err = strconv.ParseInt(f, 10, 64); err != nil {
+			return figures{}, fmt.Errorf("the receiver answered %q", line)
+		}
+	}
+	return figures{n[0], n[1], time.Duration(n[2]) * time.Microsecond}, nil
+}
+
+func (r *receiver) stop() {
+	_ = r.in.Close()
+	_ = r.cmd.Wait()
+}

@@ -1,0 +1,78 @@
+// Package cli is the command line: the root of all commands, and how they end.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aftercall/aftercall/pkg/telemetry"
+	"github.com/aftercall/aftercall/services/aftercall/internal/bench"
+	"github.com/aftercall/aftercall/services/aftercall/internal/cat"
+	"github.com/aftercall/aftercall/services/aftercall/internal/dev"
+	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
+	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
+	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/trigger"
+	"github.com/aftercall/aftercall/services/aftercall/internal/validate"
+)
+
+// Exit statuses.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+)
+
+// Run runs a command line and returns the exit status.
+func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := Root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return ExitOK
+	}
+	_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Root is the aftercall command.
+func Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "aftercall",
+		Short: "Call-ended records on Kafka become webhooks that arrive",
+		Long: `Aftercall takes call detail records (CDRs) from Kafka, POSTs each to the webhook
+subscriptions that want it until it is taken, and keeps a history of every attempt.
+
+Exit status: 0 done, 1 failed, 2 wrong usage.`,
+		Example: `  aftercall dev                          # everything in one process, to try it out
+  aftercall trigger App.QueueWebhook     # one CDR
+  aftercall listen                       # a receiver on this machine
+  aftercall cat aftercall.history        # what happened, as JSON lines`,
+		Version:       telemetry.Version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(
+		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
+		listen.Command(), cat.Command(), keyset.Command(), bench.Command(), bench.ReceiverCommand(),
+	)
+	return root
+}

@@ -1,0 +1,49 @@
+package dev
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/logging"
+)
+
+// Command is aftercall dev.
+func Command() *cobra.Command {
+	var o Options
+	level := "warn"
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything in one process: broker, pipeline, console, receiver, simulator",
+		Long: `Runs Aftercall in one process: an embedded broker that speaks Kafka's protocol,
+SQLite, the console, a sample receiver and a simulator of calls. Nothing else is
+needed. For trying out, and for small installations on one machine.
+
+Everything is kept in the data folder and survives a kill -9.`,
+		Example: `  aftercall dev
+  aftercall dev --calls 0                       # no simulated calls
+  aftercall dev --data /var/lib/aftercall --listen 127.0.0.1:9420
+  aftercall dev --allow-private                 # webhooks to 10.x, 172.16.x, 192.168.x`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logging.New(os.Stderr, level)
+			if err != nil {
+				return fmt.Errorf("--log-level: %w", err)
+			}
+			defer func(l *zap.Logger) { _ = l.Sync() }(log)
+			o.Logger, o.Out = log, cmd.OutOrStdout()
+			return Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Data, "data", "./data", "folder of broker, store and keys")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8420", "address of console and API")
+	f.StringVar(&o.KafkaListen, "kafka-listen", "127.0.0.1:8421", "address of the broker")
+	f.StringVar(&o.ReceiverListen, "receiver-listen", "127.0.0.1:8422", "address of the sample receiver")
+	f.IntVar(&o.Calls, "calls", -1, "simulated calls: 0 for none, -1 for ever")
+	f.BoolVar(&o.AllowPrivate, "allow-private", false, "allow webhooks to private networks")
+	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
+	return cmd
+}
