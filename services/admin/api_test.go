@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
@@ -136,6 +138,9 @@ func TestTheReferencesPageByAPI(t *testing.T) {
 		if a := b.api("GET", "/events/"+eventID+"?reveal=true", "").want(t, http.StatusOK); !strings.Contains(a.body, "Megan") {
 			t.Errorf("revealing answers %s", a.body)
 		}
+		if entries, _, err := b.db.Audit(context.Background(), store.AuditQuery{Action: "payload.revealed", Object: eventID}); err != nil || len(entries) != 1 || entries[0].Actor != "admin" || entries[0].Kind != "token" {
+			t.Errorf("the audit log says %v, %v", entries, err)
+		}
 
 		var first, second struct {
 			DeliveryID string `json:"delivery_id"`
@@ -176,6 +181,26 @@ func TestTheReferencesPageByAPI(t *testing.T) {
 		b.api("GET", "/subscriptions/"+s.ID, "").wantProblem(t, http.StatusNotFound, "not_found", "")
 		b.api("POST", "/attempts/"+attemptID+"/resend", "").wantProblem(t, http.StatusConflict, "subscription_deleted", "")
 	})
+}
+
+// Ten clients press at once, or one of them ten times: one delivery.
+func TestTheSameKeyAtTheSameMomentResendsOnce(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	id, _ := b.subscribe(`{"endpoint":"https://receiver.example/","events":["App.QueueWebhook"]}`)
+	_, deliveryID, _ := b.happened(id, "c-1", `{"CallId":"c-1"}`)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			if a := b.api("POST", "/deliveries/"+deliveryID+"/resend", "", "Idempotency-Key", "k"); a.status != http.StatusAccepted {
+				t.Errorf("the answer is %s", a.body)
+			}
+		})
+	}
+	all.Wait()
+	if n := len(kafkatest.ReadAll(t, b.kafka, topic.Deliveries)); n != 1 {
+		t.Errorf("there are %d records, want 1", n)
+	}
+	b.api("POST", "/deliveries/"+deliveryID+"/resend", "", "Idempotency-Key", "with space").wantProblem(t, http.StatusBadRequest, "invalid", "Idempotency-Key")
 }
 
 func header(r *kgo.Record, key string) string {

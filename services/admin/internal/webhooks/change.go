@@ -188,6 +188,7 @@ func (s *Service) apply(ctx context.Context, current, next *subscription.Subscri
 	next.Timeout = timeout
 	next.Headers = mergeHeaders(current, in.Headers, fault)
 	next.SetDefaults()
+	fields = append(fields, notYet(next)...)
 
 	for _, f := range subscription.Validate(next, s.Rules) {
 		if !slices.ContainsFunc(fields, func(have problem.Field) bool { return have.Pointer == f.Pointer }) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -55,6 +56,9 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 			problem.Field{Pointer: "Idempotency-Key", Code: problem.CodeInvalid, Message: "An Idempotency-Key has 1 to 255 visible ASCII characters."})
 	}
 	answer := &Resent{DeliveryID: cdr.DeliveryID(eventID, subscriptionID, "resend", requestID), EventID: eventID, RequestID: requestID}
+	// Two requests with one key at the same moment: the second finds what the
+	// first has made.
+	defer s.resends.lock(answer.DeliveryID)()
 	switch _, err := s.Store.Delivery(ctx, answer.DeliveryID); {
 	case err == nil:
 		return answer, nil
@@ -110,6 +114,41 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 	}
 	s.audit(ctx, by, "delivery.resent", answer.DeliveryID, map[string]string{"event": eventID, "subscription": subscriptionID})
 	return answer, nil
+}
+
+// keyed is a lock for each key in use.
+type keyed struct {
+	mu   sync.Mutex
+	held map[string]*heldKey
+}
+
+type heldKey struct {
+	mu    sync.Mutex
+	users int
+}
+
+// lock waits for the key and returns what gives it back.
+func (k *keyed) lock(key string) (unlock func()) {
+	k.mu.Lock()
+	if k.held == nil {
+		k.held = map[string]*heldKey{}
+	}
+	h := k.held[key]
+	if h == nil {
+		h = &heldKey{}
+		k.held[key] = h
+	}
+	h.users++
+	k.mu.Unlock()
+	h.mu.Lock()
+	return func() {
+		h.mu.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if h.users--; h.users == 0 {
+			delete(k.held, key)
+		}
+	}
 }
 
 // audit keeps who did what. A failure is logged: what was done is done.

@@ -71,6 +71,8 @@ type Service struct {
 	Logger *zap.Logger
 	Now    func() time.Time
 	Random io.Reader
+
+	resends keyed
 }
 
 // Patience with Kafka: after it an edit is answered as saved but not yet
