@@ -5,17 +5,23 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aftercall/aftercall/pkg/filter"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
 
 // DefaultSeparator stands between the units of an OU path.
 const DefaultSeparator = "/"
 
-// Match is a subscription that wants an event.
+// Match is a subscription that wants an event, by its type and OU path.
 type Match struct {
 	Subscription *Subscription
 	// Inactive: it would get the event if it were active.
 	Inactive bool
+	// Filter decides further, nil when there is none to ask.
+	Filter *filter.Filter
+	// FilterError: the subscription has a filter that does not compile, such as
+	// one that a newer version saved. The event must not go to it then.
+	FilterError error
 }
 
 // Index finds the subscriptions that want an event: by event type, then by OU
@@ -35,15 +41,36 @@ type Index struct {
 // known is what the index remembers of an id: also of a deleted one, so that an
 // older version that comes late does not bring it back.
 type known struct {
-	version      int64
-	subscription *Subscription
+	version int64
+	entry   *entry
+}
+
+// entry is a subscription with its filter compiled.
+type entry struct {
+	*Subscription
+	filter *filter.Filter
+	fault  error
+}
+
+// compiled makes the entry of s; before is that of its version before, or nil. A
+// filter that did not change is not compiled again.
+func compiled(s *Subscription, before *entry) *entry {
+	e := &entry{Subscription: s}
+	switch {
+	case s.Filter == "":
+	case before != nil && before.Subscription.Filter == s.Filter:
+		e.filter, e.fault = before.filter, before.fault
+	default:
+		e.filter, e.fault = filter.Compile(s.Filter)
+	}
+	return e
 }
 
 // unit is one node of an event type's tree of organization units.
 type unit struct {
 	// scoped are the subscriptions whose scope ends here, by id. In the root:
 	// those without a scope.
-	scoped []*Subscription
+	scoped []*entry
 	below  map[string]*unit
 }
 
@@ -61,20 +88,26 @@ func NewIndexWithSeparator(separator string) *Index {
 // Put takes a subscription as it is now; a deleted one is removed. A version
 // below one that was put before is ignored.
 func (x *Index) Put(s *Subscription) {
+	x.mu.RLock()
+	before := x.known[s.ID].entry
+	x.mu.RUnlock()
+	// Compiling takes longer than all the rest: readers go on meanwhile.
+	next := compiled(s, before)
+
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old, ok := x.known[s.ID]
 	if ok && s.Version < old.version {
 		return
 	}
-	if old.subscription != nil {
-		x.remove(old.subscription)
+	if old.entry != nil {
+		x.remove(old.entry.Subscription)
 	}
 	if s.Deleted {
 		x.known[s.ID] = known{version: s.Version}
 		return
 	}
-	x.known[s.ID] = known{version: s.Version, subscription: s}
+	x.known[s.ID] = known{version: s.Version, entry: next}
 	for i, e := range s.Events {
 		if slices.Contains(s.Events[:i], e) {
 			continue
@@ -95,8 +128,8 @@ func (x *Index) Put(s *Subscription) {
 			}
 			node = next
 		}
-		at, _ := slices.BinarySearchFunc(node.scoped, s, byID)
-		node.scoped = slices.Insert(node.scoped, at, s)
+		at, _ := slices.BinarySearchFunc(node.scoped, s.ID, byID)
+		node.scoped = slices.Insert(node.scoped, at, next)
 	}
 }
 
@@ -115,7 +148,7 @@ func (x *Index) remove(s *Subscription) {
 			path = append(path, path[len(path)-1].below[name])
 		}
 		last := path[len(path)-1]
-		if at, found := slices.BinarySearchFunc(last.scoped, s, byID); found {
+		if at, found := slices.BinarySearchFunc(last.scoped, s.ID, byID); found {
 			last.scoped = slices.Delete(last.scoped, at, at+1)
 		}
 		// Empty branches go, or scopes that come and go would fill the memory.
@@ -135,7 +168,7 @@ func (x *Index) remove(s *Subscription) {
 // Match returns the subscriptions that want an event of this type at this OU
 // path, ordered by id. A scope gets what lies at or below it; without an OU path
 // an event matches no scoped subscription. Test events have no unit: scopes do
-// not count for them.
+// not count for them, nor do filters.
 func (x *Index) Match(eventType, ouPath string) []Match {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -143,7 +176,8 @@ func (x *Index) Match(eventType, ouPath string) []Match {
 	if node == nil {
 		return nil
 	}
-	matches := appendMatches(nil, node.scoped)
+	filtered := eventType != topic.TypeTest
+	matches := appendMatches(nil, node.scoped, filtered)
 	levels := 0
 	if len(matches) > 0 {
 		levels = 1
@@ -157,13 +191,13 @@ func (x *Index) Match(eventType, ouPath string) []Match {
 				break
 			}
 			if len(node.scoped) > 0 {
-				matches = appendMatches(matches, node.scoped)
+				matches = appendMatches(matches, node.scoped, filtered)
 				levels++
 			}
 		}
 	}
 	if levels > 1 {
-		slices.SortFunc(matches, func(a, b Match) int { return byID(a.Subscription, b.Subscription) })
+		slices.SortFunc(matches, func(a, b Match) int { return strings.Compare(a.Subscription.ID, b.Subscription.ID) })
 	}
 	return matches
 }
@@ -174,17 +208,21 @@ func (x *Index) Len() int {
 	defer x.mu.RUnlock()
 	n := 0
 	for _, k := range x.known {
-		if k.subscription != nil {
+		if k.entry != nil {
 			n++
 		}
 	}
 	return n
 }
 
-func appendMatches(matches []Match, list []*Subscription) []Match {
+func appendMatches(matches []Match, list []*entry, filtered bool) []Match {
 	matches = slices.Grow(matches, len(list))
-	for _, s := range list {
-		matches = append(matches, Match{Subscription: s, Inactive: !s.Active})
+	for _, e := range list {
+		m := Match{Subscription: e.Subscription, Inactive: !e.Active}
+		if filtered {
+			m.Filter, m.FilterError = e.filter, e.fault
+		}
+		matches = append(matches, m)
 	}
 	return matches
 }
@@ -223,4 +261,4 @@ func InScope(scope, ouPath, separator string) bool {
 	return ok && (rest == "" || strings.HasPrefix(rest, separator))
 }
 
-func byID(a, b *Subscription) int { return strings.Compare(a.ID, b.ID) }
+func byID(e *entry, id string) int { return strings.Compare(e.ID, id) }

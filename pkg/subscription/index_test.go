@@ -156,10 +156,10 @@ func TestMatchesAreThoseOfTheDefinition(t *testing.T) {
 				continue
 			}
 			if eventType == topic.TypeTest || InScope(m.OUScope, at, "/") {
-				want = append(want, Match{m, !m.Active})
+				want = append(want, Match{Subscription: m, Inactive: !m.Active})
 			}
 		}
-		slices.SortFunc(want, func(a, b Match) int { return byID(a.Subscription, b.Subscription) })
+		slices.SortFunc(want, func(a, b Match) int { return strings.Compare(a.Subscription.ID, b.Subscription.ID) })
 		if got := x.Match(eventType, at); ids(got) != ids(want) {
 			t.Fatalf("step %d, %s at %q: got %q, want %q", step, eventType, at, ids(got), ids(want))
 		}
@@ -204,6 +204,41 @@ func tenThousand() []*Subscription {
 	return subs
 }
 
+func TestAMatchBringsItsFilterCompiled(t *testing.T) {
+	x := NewIndex()
+	s := sub("a", "", topic.TypeQueue, topic.TypeTest)
+	s.Filter = `cdr.QueueName == "Sales"`
+	x.Put(s)
+	x.Put(sub("b", "", topic.TypeQueue))
+	matches := x.Match(topic.TypeQueue, "")
+	if len(matches) != 2 || matches[0].Filter == nil || matches[0].FilterError != nil || matches[1].Filter != nil {
+		t.Fatalf("%+v", matches)
+	}
+	if m := x.Match(topic.TypeTest, ""); len(m) != 1 || m[0].Filter != nil {
+		t.Errorf("a test event is filtered: %+v", m)
+	}
+	first := matches[0].Filter
+
+	same := *s
+	same.Version = 2
+	x.Put(&same)
+	if got := x.Match(topic.TypeQueue, "")[0].Filter; got != first {
+		t.Error("compiled again although it did not change")
+	}
+	broken := *s
+	broken.Version, broken.Filter = 3, `cdr.QueueName.fromTheFuture()`
+	x.Put(&broken)
+	if m := x.Match(topic.TypeQueue, "")[0]; m.Filter != nil || m.FilterError == nil {
+		t.Errorf("%+v", m)
+	}
+	without := *s
+	without.Version, without.Filter = 4, ""
+	x.Put(&without)
+	if m := x.Match(topic.TypeQueue, "")[0]; m.Filter != nil || m.FilterError != nil {
+		t.Errorf("%+v", m)
+	}
+}
+
 func BenchmarkMatchOfTenOutOfTenThousand(b *testing.B) {
 	x := NewIndex()
 	for _, s := range tenThousand() {
@@ -232,6 +267,19 @@ func BenchmarkColdStartWithTenThousandOfOneScope(b *testing.B) {
 	subs := tenThousand()
 	for i := range subs {
 		subs[i] = sub(subs[len(subs)-1-i].ID, "", topic.TypeQueue)
+	}
+	for b.Loop() {
+		x := NewIndex()
+		for _, s := range subs {
+			x.Put(s)
+		}
+	}
+}
+
+func BenchmarkColdStartWithTenThousandFilters(b *testing.B) {
+	subs := tenThousand()
+	for i, s := range subs {
+		s.Filter = fmt.Sprintf(`cdr.QueueName == "Queue %d" && cdr.TalkTime > 60`, i)
 	}
 	for b.Loop() {
 		x := NewIndex()

@@ -62,6 +62,7 @@ const (
 	MaxTimeout            = 25 * time.Second
 	DefaultMaxConcurrency = 8
 	MaxMaxConcurrency     = 512
+	MaxRateLimit          = 10_000
 	DefaultSchedule       = "72h"
 	DefaultTenant         = "default"
 )

@@ -3,12 +3,12 @@ package subscription
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/aftercall/aftercall/pkg/filter"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
 )
@@ -34,6 +34,8 @@ const (
 	CodeUnknownFormat    = "unknown_format"
 	CodeUnknownSchedule  = "unknown_schedule"
 	CodeDuplicate        = "duplicate"
+	CodeInvalidFilter    = "invalid_filter"
+	CodeInvalidSecret    = "invalid_secret"
 	CodeNotAvailableYet  = "not_available_yet"
 )
 
@@ -45,6 +47,10 @@ type FieldError struct {
 	Code    string `json:"code"`
 	// Message is for people, and never repeats a secret.
 	Message string `json:"message"`
+	// Line and Column are where in the text of a filter the fault is, from 1; 0
+	// everywhere else.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 }
 
 func (e FieldError) Error() string { return e.Pointer + ": " + e.Message }
@@ -170,32 +176,65 @@ func (v *validation) headers(headers []Header) {
 }
 
 func (v *validation) delivery(s *Subscription) {
-	switch s.Format {
-	case FormatCDR:
-	case FormatStandard, FormatCloudEvents, FormatAbp:
-		v.add("/format", CodeNotAvailableYet, "The payload format %s is not available yet: use cdr.", s.Format)
-	default:
-		v.add("/format", CodeUnknownFormat, "%.64q is not a payload format: use cdr.", s.Format)
+	if !slices.Contains(webhook.Formats(), s.Format) {
+		v.add("/format", CodeUnknownFormat, "%.64q is not a payload format: use %s.", s.Format, choice(webhook.Formats()))
 	}
-	if s.Filter != "" {
-		v.add("/filter", CodeNotAvailableYet, "Filters are not available yet: leave it empty.")
-	}
+	v.filter(s.Filter)
 	if s.Timeout < MinTimeout || s.Timeout > MaxTimeout {
 		v.add("/timeout", CodeOutOfRange, "The time-out is between %s and %s.", MinTimeout, MaxTimeout)
 	}
 	if s.MaxConcurrency < 1 || s.MaxConcurrency > MaxMaxConcurrency {
 		v.add("/max_concurrency", CodeOutOfRange, "The number of concurrent requests is between 1 and %d.", MaxMaxConcurrency)
 	}
-	switch {
-	case math.IsNaN(s.RateLimit) || math.IsInf(s.RateLimit, 0) || s.RateLimit < 0:
-		v.add("/rate_limit", CodeOutOfRange, "The rate limit is a number of deliveries a second, 0 for none.")
-	case s.RateLimit > 0:
-		v.add("/rate_limit", CodeNotAvailableYet, "Rate limits are not available yet: use 0.")
+	// Written so that NaN is refused too.
+	if !(s.RateLimit >= 0 && s.RateLimit <= MaxRateLimit) {
+		v.add("/rate_limit", CodeOutOfRange, "The rate limit is a number of deliveries a second, up to %d; 0 for none.", MaxRateLimit)
 	}
-	if !s.PausedUntil.IsZero() {
-		v.add("/paused_until", CodeNotAvailableYet, "Pausing is not available yet: switch Is Active off instead.")
+	if y := s.PausedUntil.Year(); !s.PausedUntil.IsZero() && (y < 1970 || y > 9999) {
+		v.add("/paused_until", CodeOutOfRange, "The end of a pause is a time between the years 1970 and 9999.")
 	}
 	if _, ok := webhook.ScheduleByName(s.Schedule); !ok {
 		v.add("/schedule", CodeUnknownSchedule, "%.64q is not a schedule: use once, 1h or 72h.", s.Schedule)
 	}
+}
+
+func (v *validation) filter(text string) {
+	if text == "" {
+		return
+	}
+	_, err := filter.Compile(text)
+	var at *filter.Error
+	if !errors.As(err, &at) {
+		return
+	}
+	v.add("/filter", CodeInvalidFilter, "%s", at)
+	last := &v.wrong[len(v.wrong)-1]
+	last.Line, last.Column = at.Line, at.Column
+}
+
+// CheckSecrets returns what is wrong with secrets that are brought along, before
+// they are sealed; an empty one is not looked at. The messages never repeat them.
+func CheckSecrets(signing, abp string) []FieldError {
+	v := &validation{}
+	if signing != "" {
+		if _, err := webhook.ParseSecret(signing); err != nil {
+			v.add("/signing_secret", CodeInvalidSecret, "This is no signing secret: %s.", because(err))
+		}
+	}
+	if abp != "" {
+		if err := webhook.CheckAbpSecret(abp); err != nil {
+			v.add("/abp_secret", CodeInvalidSecret, "This is no secret of the abp format: %s.", because(err))
+		}
+	}
+	return v.wrong
+}
+
+func because(err error) string {
+	return strings.TrimPrefix(err.Error(), webhook.ErrSecret.Error()+": ")
+}
+
+// choice lists words: a, b or c.
+func choice(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

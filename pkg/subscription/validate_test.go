@@ -66,13 +66,15 @@ func TestAWrongFieldIsNamedByItsPointerAndCode(t *testing.T) {
 		{"scope in Latin-1", func(s *Subscription) { s.OUScope = "caf\xe9" }, "/ou_scope", CodeInvalidText},
 		{"scope without a unit", func(s *Subscription) { s.OUScope = "/" }, "/ou_scope", CodeInvalidText},
 		{"long description", func(s *Subscription) { s.Description = strings.Repeat("a", MaxDescription+1) }, "/description", CodeTooLong},
-		{"format to come", func(s *Subscription) { s.Format = FormatAbp }, "/format", CodeNotAvailableYet},
 		{"unknown format", func(s *Subscription) { s.Format = "xml" }, "/format", CodeUnknownFormat},
-		{"filter", func(s *Subscription) { s.Filter = "true" }, "/filter", CodeNotAvailableYet},
-		{"rate", func(s *Subscription) { s.RateLimit = 1 }, "/rate_limit", CodeNotAvailableYet},
+		{"filter that is no expression", func(s *Subscription) { s.Filter = "cdr.QueueName = 1" }, "/filter", CodeInvalidFilter},
+		{"filter that is no condition", func(s *Subscription) { s.Filter = "cdr.QueueName" }, "/filter", CodeInvalidFilter},
+		{"long filter", func(s *Subscription) { s.Filter = "true" + strings.Repeat(" ", 4<<10) }, "/filter", CodeInvalidFilter},
+		{"high rate", func(s *Subscription) { s.RateLimit = MaxRateLimit + 1 }, "/rate_limit", CodeOutOfRange},
+		{"endless rate", func(s *Subscription) { s.RateLimit = math.Inf(1) }, "/rate_limit", CodeOutOfRange},
 		{"negative rate", func(s *Subscription) { s.RateLimit = -1 }, "/rate_limit", CodeOutOfRange},
 		{"rate that is no number", func(s *Subscription) { s.RateLimit = math.NaN() }, "/rate_limit", CodeOutOfRange},
-		{"pause", func(s *Subscription) { s.PausedUntil = time.Now() }, "/paused_until", CodeNotAvailableYet},
+		{"pause until the year 10000", func(s *Subscription) { s.PausedUntil = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "/paused_until", CodeOutOfRange},
 		{"short time-out", func(s *Subscription) { s.Timeout = time.Second - 1 }, "/timeout", CodeOutOfRange},
 		{"long time-out", func(s *Subscription) { s.Timeout = 26 * time.Second }, "/timeout", CodeOutOfRange},
 		{"negative concurrency", func(s *Subscription) { s.MaxConcurrency = -1 }, "/max_concurrency", CodeOutOfRange},
@@ -90,6 +92,54 @@ func TestAWrongFieldIsNamedByItsPointerAndCode(t *testing.T) {
 				t.Errorf("message %q", wrong[0].Message)
 			}
 		})
+	}
+}
+
+func TestFormatsFiltersRatesAndPausesAreAccepted(t *testing.T) {
+	for _, change := range []func(*Subscription){
+		func(s *Subscription) { s.Format = FormatStandard },
+		func(s *Subscription) { s.Format = FormatCloudEvents },
+		func(s *Subscription) { s.Format = FormatAbp },
+		func(s *Subscription) { s.Filter = `cdr.QueueName == "Sales" && cdr.TalkTime > 60` },
+		func(s *Subscription) { s.RateLimit = 0.1 },
+		func(s *Subscription) { s.RateLimit = MaxRateLimit },
+		func(s *Subscription) { s.PausedUntil = time.Now().Add(time.Hour) },
+		func(s *Subscription) { s.PausedUntil = time.Now().Add(-time.Hour) },
+	} {
+		s := valid()
+		change(s)
+		if wrong := Validate(s, URLRules{}); wrong != nil {
+			t.Errorf("%v", wrong)
+		}
+	}
+}
+
+func TestAFaultOfAFilterSaysWhere(t *testing.T) {
+	s := valid()
+	s.Filter = "cdr.TalkTime > 60 &&\n  QueueName == \"Sales\""
+	wrong := Validate(s, URLRules{})
+	if len(wrong) != 1 || wrong[0].Line != 2 || wrong[0].Column != 3 || !strings.Contains(wrong[0].Message, "line 2, column 3: QueueName is not known") {
+		t.Errorf("%+v", wrong)
+	}
+}
+
+func TestSecretsThatAreBroughtAlongAreChecked(t *testing.T) {
+	const signing, abp = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whs_0123456789abcdef0123456789abcdef"
+	if wrong := CheckSecrets(signing, abp); wrong != nil {
+		t.Errorf("%v", wrong)
+	}
+	if wrong := CheckSecrets("", ""); wrong != nil {
+		t.Errorf("%v", wrong)
+	}
+	// The one in the place of the other.
+	wrong := CheckSecrets(abp, signing)
+	if len(wrong) != 2 || wrong[0].Pointer != "/signing_secret" || wrong[1].Pointer != "/abp_secret" {
+		t.Fatalf("%v", wrong)
+	}
+	for _, w := range wrong {
+		if w.Code != CodeInvalidSecret || strings.Contains(w.Message, "0123") || strings.Contains(w.Message, "MfKQ") {
+			t.Errorf("%+v", w)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/pkg/filter"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -23,9 +24,13 @@ import (
 const (
 	// MaxMatches is the largest number of subscriptions that one CDR may go to.
 	MaxMatches = 1000
-	// maxInactive bounds the decisions about subscriptions that are off, so that
-	// an Event stays within what its topic allows.
-	maxInactive = 1000
+	// maxUnsent bounds the decisions about subscriptions that are off or whose
+	// filter did not let the event through, so that an Event stays within what its
+	// topic allows.
+	maxUnsent = 1000
+	// maxDetails and maxDetail bound the texts of filter errors, for the same reason.
+	maxDetails = 100
+	maxDetail  = 300
 	// maxRejectedPayload is how much of a rejected value is kept.
 	maxRejectedPayload = 64 << 10
 	// VersionOfCDR is the only value that the version header may have on a CDR
@@ -134,17 +139,17 @@ func (r *Router) Route(in *kgo.Record, first func(eventID string) *First, now ti
 		event.DuplicateOf = earlier.Position
 		return Outcome{Event: event}
 	}
-	matches := r.match(c)
+	matches := filtered(r.match(c), in.Value, c)
 	out := Outcome{Event: event}
-	active, inactive := 0, 0
+	active := 0
 	for _, m := range matches {
-		if !m.Inactive {
+		if m.outcome == aftercallv1.Decision_OUTCOME_MATCHED {
 			active++
 		}
 	}
 	if active > MaxMatches {
 		return Outcome{Rejection: r.reject(in, &cdr.Rejected{Code: cdr.CodeTooManyMatches,
-			Reason: fmt.Sprintf("%d subscriptions match, the most that one record may go to is %d; narrow their event types or OU scopes", active, MaxMatches)}, now)}
+			Reason: fmt.Sprintf("%d subscriptions match, the most that one record may go to is %d; narrow their event types, OU scopes or filters", active, MaxMatches)}, now)}
 	}
 	if active == 0 && earlier != nil {
 		event.DuplicateOf = earlier.Position
@@ -155,14 +160,20 @@ func (r *Router) Route(in *kgo.Record, first func(eventID string) *First, now ti
 	event.Decisions = make([]*aftercallv1.Decision, 0, len(matches))
 	out.Deliveries = make([]*aftercallv1.Delivery, 0, active)
 	out.keys = make([]string, 0, active)
+	unsent, details := 0, 0
 	for _, m := range matches {
-		s := m.Subscription
-		if m.Inactive {
-			if inactive++; inactive <= maxInactive {
-				event.Decisions = append(event.Decisions, &aftercallv1.Decision{
-					SubscriptionId: s.ID, SubscriptionVersion: s.Version, Outcome: aftercallv1.Decision_OUTCOME_INACTIVE,
-				})
+		s := m.subscription
+		if m.outcome != aftercallv1.Decision_OUTCOME_MATCHED {
+			if unsent++; unsent > maxUnsent {
+				continue
 			}
+			decision := &aftercallv1.Decision{SubscriptionId: s.ID, SubscriptionVersion: s.Version, Outcome: m.outcome}
+			if m.fault != nil {
+				if details++; details <= maxDetails {
+					decision.Detail = detail(m.fault)
+				}
+			}
+			event.Decisions = append(event.Decisions, decision)
 			continue
 		}
 		d := &aftercallv1.Delivery{
@@ -192,7 +203,7 @@ func (r *Router) Route(in *kgo.Record, first func(eventID string) *First, now ti
 }
 
 // match is who wants the CDR. A test meant for one subscription goes to that
-// one, whatever event types and OU scope it has.
+// one, whatever event types, OU scope and filter it has.
 func (r *Router) match(c *cdr.CDR) []subscription.Match {
 	if c.TargetSubscription == "" {
 		return r.Subscriptions.Match(c.Type, c.OUPath)
@@ -202,6 +213,54 @@ func (r *Router) match(c *cdr.CDR) []subscription.Match {
 		return nil
 	}
 	return []subscription.Match{{Subscription: s, Inactive: !s.Active}}
+}
+
+// candidate is a subscription that wants a CDR, and what its filter makes of it.
+type candidate struct {
+	subscription *subscription.Subscription
+	outcome      aftercallv1.Decision_Outcome
+	// fault is set with OUTCOME_FILTER_ERROR.
+	fault error
+}
+
+// filtered asks the filters of those that are not off. The CDR is decoded once
+// for all of them, and only if one looks into it.
+func filtered(matches []subscription.Match, payload []byte, c *cdr.CDR) []candidate {
+	candidates := make([]candidate, len(matches))
+	var input *filter.Input
+	for i, m := range matches {
+		candidates[i].subscription, candidates[i].outcome = m.Subscription, aftercallv1.Decision_OUTCOME_MATCHED
+		switch {
+		case m.Inactive:
+			candidates[i].outcome = aftercallv1.Decision_OUTCOME_INACTIVE
+		case m.FilterError != nil:
+			candidates[i].outcome, candidates[i].fault = aftercallv1.Decision_OUTCOME_FILTER_ERROR, m.FilterError
+		case m.Filter != nil:
+			if input == nil {
+				input = filter.NewInput(payload, filter.Envelope{
+					Type: c.Type, CallID: c.CallID, ScenarioID: c.ScenarioID, ParentID: c.ParentID, OUPath: c.OUPath,
+					Source: c.Source, Tenant: c.Tenant, OccurredAt: c.OccurredAt,
+				})
+			}
+			ok, err := m.Filter.Match(input)
+			switch {
+			case err != nil:
+				candidates[i].outcome, candidates[i].fault = aftercallv1.Decision_OUTCOME_FILTER_ERROR, err
+			case !ok:
+				candidates[i].outcome = aftercallv1.Decision_OUTCOME_FILTER_FALSE
+			}
+		}
+	}
+	return candidates
+}
+
+// detail is the text of a filter's error, which quotes nothing of the record.
+func detail(err error) string {
+	text := err.Error()
+	if len(text) > maxDetail {
+		text = text[:maxDetail]
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 func concurrency(s *subscription.Subscription) int {

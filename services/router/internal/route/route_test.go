@@ -118,11 +118,104 @@ func TestATestForAnUnknownSubscriptionGoesNowhere(t *testing.T) {
 	}
 }
 
+func filtering(id, text string, types ...string) *subscription.Subscription {
+	s := wanting(id, true, types...)
+	s.Filter = text
+	return s
+}
+
+// decisions are the outcomes by subscription.
+func decisions(o route.Outcome) map[string]aftercallv1.Decision_Outcome {
+	out := map[string]aftercallv1.Decision_Outcome{}
+	for _, d := range o.Event.GetDecisions() {
+		out[d.GetSubscriptionId()] = d.GetOutcome()
+	}
+	return out
+}
+
+func TestAFilterDecidesAndItsDecisionStandsInTheEvent(t *testing.T) {
+	off := filtering("off", `cdr.QueueName == "Support"`, topic.TypeQueue)
+	off.Active = false
+	r := routerWith(
+		wanting("all", true, topic.TypeQueue),
+		filtering("yes", `cdr.QueueName == "Sales" && cdr.TalkTime > 60`, topic.TypeQueue),
+		filtering("no", `cdr.QueueName == "Support"`, topic.TypeQueue),
+		filtering("error", `cdr.AgentName.startsWith("A")`, topic.TypeQueue),
+		filtering("future", `cdr.QueueName.fromANewerVersion()`, topic.TypeQueue),
+		filtering("envelope", `event.type == "App.QueueWebhook" && event.call_id == "1" && event.ou_path == "Root/Sales" && event.source == "pbx" && event.tenant == "acme" && event.scenario_id == "s" && event.parent_id == "p"`, topic.TypeQueue),
+		filtering("other", `cdr.QueueName == "Sales"`, topic.TypeAgent),
+		off,
+	)
+	o := r.Route(in(topic.CDRQueue, `{"CallId":1,"ScenarioId":"s","ParentId":"p","QueueName":"Sales","TalkTime":"61","OUPath":"Root/Sales"}`,
+		cdr.HeaderSource, "pbx", cdr.HeaderTenant, "acme"), never, now)
+	want := map[string]aftercallv1.Decision_Outcome{
+		"all": aftercallv1.Decision_OUTCOME_MATCHED, "yes": aftercallv1.Decision_OUTCOME_MATCHED, "envelope": aftercallv1.Decision_OUTCOME_MATCHED,
+		"no": aftercallv1.Decision_OUTCOME_FILTER_FALSE, "error": aftercallv1.Decision_OUTCOME_FILTER_ERROR,
+		"future": aftercallv1.Decision_OUTCOME_FILTER_ERROR, "off": aftercallv1.Decision_OUTCOME_INACTIVE,
+	}
+	got := decisions(o)
+	if len(got) != len(want) {
+		t.Errorf("decisions are %v", got)
+	}
+	for id, outcome := range want {
+		if got[id] != outcome {
+			t.Errorf("%s: %v, want %v", id, got[id], outcome)
+		}
+	}
+	if len(o.Deliveries) != 3 || len(o.Records(now)) != 4 {
+		t.Errorf("%d deliveries", len(o.Deliveries))
+	}
+	for _, d := range o.Event.GetDecisions() {
+		failed := d.GetOutcome() == aftercallv1.Decision_OUTCOME_FILTER_ERROR
+		if failed != (d.GetDetail() != "") || strings.Contains(d.GetDetail(), "Sales") {
+			t.Errorf("%s: %v, detail %q", d.GetSubscriptionId(), d.GetOutcome(), d.GetDetail())
+		}
+		if (d.GetDeliveryId() != "") != (d.GetOutcome() == aftercallv1.Decision_OUTCOME_MATCHED) {
+			t.Errorf("%s: delivery %q", d.GetSubscriptionId(), d.GetDeliveryId())
+		}
+	}
+}
+
+func TestATestWebhookPassesEveryFilter(t *testing.T) {
+	r := routerWith(filtering("a", `cdr.QueueName == "Sales"`, topic.TypeTest, topic.TypeQueue))
+	for name, headers := range map[string][]string{
+		"to all": {cdr.HeaderType, topic.TypeTest},
+		"to one": {cdr.HeaderType, topic.TypeQueue, cdr.HeaderTarget, "a"},
+	} {
+		if o := r.Route(in(topic.CDRTest, `{"CallId":"1"}`, headers...), never, now); len(o.Deliveries) != 1 {
+			t.Errorf("%s: %v", name, decisions(o))
+		}
+	}
+	// A sample that goes the way of a call is filtered as a call is.
+	if o := r.Route(in(topic.CDRTest, `{"CallId":"1"}`, cdr.HeaderType, topic.TypeQueue), never, now); len(o.Deliveries) != 0 {
+		t.Errorf("sample: %v", decisions(o))
+	}
+}
+
+func TestTheLimitOnMatchesCountsThoseThatFiltersLetThrough(t *testing.T) {
+	var subscriptions []*subscription.Subscription
+	for i := range 2*route.MaxMatches + 2 {
+		subscriptions = append(subscriptions, filtering(fmt.Sprintf("sub_%05d", i), fmt.Sprintf("cdr.Number == %d", i%2), topic.TypeQueue))
+	}
+	r := routerWith(subscriptions...)
+	if o := r.Route(in(topic.CDRQueue, `{"CallId":"1","Number":1}`), never, now); o.Rejection.GetCode() != cdr.CodeTooManyMatches {
+		t.Errorf("%d deliveries", len(o.Deliveries))
+	}
+	o := routerWith(subscriptions[2:]...).Route(in(topic.CDRQueue, `{"CallId":"1","Number":1}`), never, now)
+	if len(o.Deliveries) != route.MaxMatches {
+		t.Errorf("%d deliveries, %v", len(o.Deliveries), o.Rejection)
+	}
+}
+
 // The largest outcomes must fit into what their topics allow.
 func TestTheLargestEventFitsItsTopic(t *testing.T) {
 	var subscriptions []*subscription.Subscription
 	for i := range 4000 {
-		subscriptions = append(subscriptions, wanting(fmt.Sprintf("sub_0123456789abcdef0123456789_%04d", i), i < route.MaxMatches, topic.TypeQueue))
+		s := wanting(fmt.Sprintf("sub_0123456789abcdef0123456789_%04d", i), i < route.MaxMatches || i%2 == 0, topic.TypeQueue)
+		if i >= route.MaxMatches {
+			s.Filter = "no such filter: " + strings.Repeat("x", 400)
+		}
+		subscriptions = append(subscriptions, s)
 	}
 	callID := strings.Repeat("é", cdr.MaxCallID)
 	value := fmt.Sprintf(`{"CallId":%q,"ScenarioId":%q,"ParentId":%q,"X":%q}`, callID, callID, callID, strings.Repeat("x", kafka.DefaultMaxRecordBytes-2000))
@@ -170,6 +263,15 @@ func BenchmarkRoute(b *testing.B) {
 			var subscriptions []*subscription.Subscription
 			for i := range fanOut {
 				subscriptions = append(subscriptions, wanting(fmt.Sprintf("sub_%d", i), true, topic.TypeQueue))
+			}
+			benchmark(b, routerWith(subscriptions...))
+		})
+	}
+	for _, filters := range []int{1, 10, 100} {
+		b.Run(fmt.Sprintf("filters=%d, fan-out=1", filters), func(b *testing.B) {
+			subscriptions := []*subscription.Subscription{filtering("all", `cdr.QueueName == "Support"`, topic.TypeQueue)}
+			for i := range filters - 1 {
+				subscriptions = append(subscriptions, filtering(fmt.Sprintf("sub_%d", i), `cdr.QueueName == "Sales" && cdr.TalkTime > 60`, topic.TypeQueue))
 			}
 			benchmark(b, routerWith(subscriptions...))
 		})
