@@ -229,7 +229,7 @@ func newError(status int, msg string, errs ...error) huma.StatusError {
 			f.Pointer, f.Message = pointer(d.Location), d.Message
 			if d.Message == "unexpected property" {
 				f.Code, f.Message = problem.CodeUnknownField, "There is no such field."
-				for name := range laterFields {
+				for name := range webhooks.Later {
 					if strings.HasSuffix(f.Pointer, "/"+name) {
 						f.Code, f.Message = problem.CodeNotAvailableYet, "This is not available yet."
 					}
@@ -246,8 +246,6 @@ func newError(status int, msg string, errs ...error) huma.StatusError {
 	}
 	return p
 }
-
-var laterFields = map[string]bool{"paused_until": true, "abp_secret": true}
 
 // pointer makes a JSON pointer of huma's location: body.headers[0].name is
 // /headers/0/name, query.limit is limit.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
-	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
@@ -208,5 +207,3 @@ func (c *Console) resend(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, "/deliveries/"+url.PathEscape(resent.DeliveryID)+"?done=resent", http.StatusSeeOther)
 	return nil
 }
-
-var _ = problem.NotFound

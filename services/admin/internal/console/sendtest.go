@@ -29,11 +29,7 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Console) addTest(w http.ResponseWriter, r *http.Request) error {
-	in, version, err := c.Webhooks.OffersTest(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	if _, err := c.Webhooks.Change(r.Context(), r.PathValue("id"), version, in, actor(r)); err != nil {
+	if err := c.Webhooks.AddTest(r.Context(), r.PathValue("id"), actor(r)); err != nil {
 		return err
 	}
 	return c.sendTest(w, r)

@@ -23,7 +23,6 @@ const (
 	CodeForbidden        = "forbidden"
 	CodeStale            = "version_stale"
 	CodeIfMatchRequired  = "if_match_required"
-	CodeIfMatchInvalid   = "if_match_invalid"
 	CodeCursorInvalid    = "cursor_invalid"
 	CodePayloadExpired   = "payload_expired"
 	CodeKafkaUnavailable = "kafka_unavailable"

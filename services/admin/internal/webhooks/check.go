@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"github.com/aftercall/aftercall/pkg/safedial"
+	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
-	"github.com/aftercall/aftercall/services/admin/internal/problem"
 )
 
 // Checked is what was found out about an endpoint without posting to it.
@@ -100,18 +101,15 @@ func plainFault(err error) string {
 
 func ms(since time.Time) int { return int(time.Since(since) / time.Millisecond) }
 
-// OffersTest adds App.TestWebhook to a webhook's events, for the offer of a test
-// that nobody would get.
-func (s *Service) OffersTest(ctx context.Context, id string) (Input, int64, error) {
+// AddTest adds App.TestWebhook to a webhook's events: what is offered when
+// nobody would get a test.
+func (s *Service) AddTest(ctx context.Context, id string, by store.Actor) error {
 	sub, err := s.live(ctx, id)
-	if err != nil {
-		return Input{}, 0, err
+	if err != nil || wants(sub, topic.TypeTest) {
+		return err
 	}
 	in := Editable(sub)
-	if !wants(sub, "App.TestWebhook") {
-		in.Events = append(in.Events, "App.TestWebhook")
-	}
-	return in, sub.Version, nil
+	in.Events = append(in.Events, topic.TypeTest)
+	_, err = s.change(ctx, sub, sub.Version, in, by)
+	return err
 }
-
-var _ error = (*problem.Problem)(nil)

@@ -156,11 +156,11 @@ var known = map[string]bool{
 	"ou_scope": true, "filter": true, "timeout": true, "max_concurrency": true, "rate_limit": true, "schedule": true, "description": true,
 }
 
-// later are features that exist in the design, not yet here.
-var later = map[string]bool{"paused_until": true, "abp_secret": true, "discard_before": true, "released_before": true}
+// Later are fields of features that are designed and not built.
+var Later = map[string]bool{"paused_until": true, "abp_secret": true, "discard_before": true, "released_before": true}
 
 func unknown(name string) problem.Field {
-	if later[name] {
+	if Later[name] {
 		return problem.Field{Pointer: "/" + escapePointer(name), Code: problem.CodeNotAvailableYet, Message: "This is not available yet."}
 	}
 	return problem.Field{Pointer: "/" + escapePointer(name), Code: problem.CodeUnknownField, Message: "There is no such field."}
