@@ -109,6 +109,12 @@ func Start(c Config) (*Broker, error) {
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
 	b.cluster = cluster
+	if c.Dir != "" {
+		if err := b.abortTorn(); err != nil {
+			b.Close()
+			return nil, fmt.Errorf("ending transactions that were open at a crash: %w", err)
+		}
+	}
 	return b, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/embedded"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -160,5 +161,49 @@ func TestAcknowledgedRecordsSurviveAKill(t *testing.T) {
 	b := kafkatest.Start(t, inDir(dir))
 	if got := len(kafkatest.ReadAll(t, b.Config(), topic.CDRQueue)); got < acknowledged {
 		t.Errorf("%d records of %d acknowledged are left", got, acknowledged)
+	}
+}
+
+// What a kill -9 in the middle of a transaction leaves: the records, and no end.
+func TestATransactionThatWasOpenAtACrashHidesNothingThatIsCommittedLater(t *testing.T) {
+	crashed, dir := t.TempDir(), t.TempDir()
+	b := kafkatest.Start(t, inDir(crashed))
+	produce := func(c kafka.Config, value string, end bool) {
+		t.Helper()
+		client := kafkatest.Client(t, c, kgo.TransactionalID("router"))
+		if err := client.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic.Events, Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if end {
+			if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	produce(b.Config(), "before", true)
+	produce(b.Config(), "torn", false)
+	// Every write is synced: this is what is on disk at the moment of a kill.
+	if err := os.CopyFS(dir, os.DirFS(crashed)); err != nil {
+		t.Fatal(err)
+	}
+	values := func(c kafka.Config) string {
+		var out []string
+		for _, r := range kafkatest.ReadAll(t, c, topic.Events) {
+			out = append(out, string(r.Value))
+		}
+		return strings.Join(out, " ")
+	}
+	b = kafkatest.Start(t, inDir(dir))
+	produce(b.Config(), "after", true)
+	if got := values(b.Config()); got != "before after" {
+		t.Errorf("after the crash a reader sees %q", got)
+	}
+	b.Close()
+	b = kafkatest.Start(t, inDir(dir))
+	if got := values(b.Config()); got != "before after" {
+		t.Errorf("after one more restart a reader sees %q", got)
 	}
 }
