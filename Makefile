@@ -32,7 +32,7 @@ test-real: real-up ## Run the tests with a real Kafka and PostgreSQL as well (ne
 	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 $(ARGS)
 
 proof: real-up ## Run the long tests too (build tag proof): before a release
-	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 -tags proof -timeout 60m $(ARGS)
+	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 -tags synctests,proof -timeout 60m $(ARGS)
 
 check: ## Everything that is checked without running tests: format, lint, generated files, modules
 	@tools/check.sh

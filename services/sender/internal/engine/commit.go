@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,7 +14,8 @@ import (
 )
 
 const (
-	// commitEvery is the longest that a finished record waits for its commit.
+	// commitEvery is the longest pause between commits while there is something
+	// to commit.
 	commitEvery = 250 * time.Millisecond
 	// commitShare bounds the committer's part of the broker's time: after a
 	// commit that took t, the next one comes no sooner than commitShare × t.
@@ -24,66 +24,52 @@ const (
 	commitBound  = 10 * time.Second
 )
 
-// commitPace decides when to commit: at once while that is cheap, so that a
-// killed sender repeats a dozen requests and not a quarter of a second's worth,
-// and less often the longer a commit takes.
-type commitPace struct {
-	finished atomic.Int64
-	wake     atomic.Pointer[chan struct{}]
-}
+// commitPace wakes the committer. It commits at once while that is cheap, so
+// that a killed sender repeats a dozen requests and not a quarter of a second's
+// worth, and less often the longer a commit takes.
+type commitPace chan struct{}
 
-func (p *commitPace) done() {
-	if p.finished.Add(1) == 1 {
-		if c := p.wake.Load(); c != nil {
-			select {
-			case *c <- struct{}{}:
-			default:
-			}
-		}
+// due says that there may be something to commit.
+func (p commitPace) due() {
+	select {
+	case p <- struct{}{}:
+	default:
 	}
 }
 
 func (e *Engine) committing(ctx context.Context) {
-	wake := make(chan struct{}, 1)
-	e.commits.wake.Store(&wake)
-	timer := time.NewTimer(commitEvery)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		// The pause since the last one, then something to do.
 		select {
 		case <-ctx.Done():
 			return
-		case <-wake:
 		case <-timer.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.commits:
 		}
 		began := time.Now()
-		e.commits.finished.Store(0)
-		e.commit(ctx)
-		pause := min(max(commitShare*time.Since(began), commitNoLess), commitEvery)
-		timer.Reset(pause)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			timer.Reset(commitEvery)
+		if !e.commit(ctx) {
+			e.commits.due()
 		}
-		if e.commits.finished.Load() > 0 {
-			select {
-			case wake <- struct{}{}:
-			default:
-			}
-		}
+		timer.Reset(min(max(commitShare*time.Since(began), commitNoLess), commitEvery))
 	}
 }
 
-// commit tells the broker what is finished, if that is news.
-func (e *Engine) commit(ctx context.Context) {
+// commit tells the broker what is finished, if that is news, and says whether
+// the broker knows it now.
+func (e *Engine) commit(ctx context.Context) bool {
 	e.commitMu.Lock()
 	defer e.commitMu.Unlock()
 	e.mu.Lock()
 	commits := e.core.Commits()
 	e.mu.Unlock()
 	if len(commits) == 0 {
-		return
+		return true
 	}
 	offsets := make(map[int32]kgo.EpochOffset, len(commits))
 	for p, c := range commits {
@@ -105,6 +91,7 @@ func (e *Engine) commit(ctx context.Context) {
 		return nil
 	})
 	began := time.Now()
+	known := false
 	e.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{topic.Deliveries: offsets},
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
 			if err != nil {
@@ -127,5 +114,7 @@ func (e *Engine) commit(ctx context.Context) {
 			e.mu.Lock()
 			e.core.Committed(acknowledged)
 			e.mu.Unlock()
+			known = len(acknowledged) == len(commits)
 		})
+	return known
 }

@@ -58,8 +58,9 @@ const (
 	maxOutcomeAge = 2 * time.Second
 
 	pollRecords = 2000
-	tick        = 100 * time.Millisecond
-	workerIdle  = 10 * time.Second
+	// tick is how often limits are looked at while something is held.
+	tick       = 100 * time.Millisecond
+	workerIdle = 10 * time.Second
 )
 
 // Engine is one sender. Run it once.
@@ -119,6 +120,7 @@ func New(cfg Config, subs core.Subscriptions, poster *post.Poster, meter *Meter,
 		room:     make(chan struct{}, 1),
 		work:     make(chan core.Action),
 		fatal:    make(chan error, 1),
+		commits:  make(commitPace, 1),
 	}
 	e.group.start(cfg.Kafka.Session)
 	options := kafka.GroupOptions{Group: topic.GroupSender, Topics: []string{topic.Deliveries}, OnStop: e.fail}
@@ -305,6 +307,8 @@ func (e *Engine) admit(fetches kgo.Fetches) {
 	}
 	e.mu.Unlock()
 	e.poke()
+	// Some may have been finished already, by the previous owner or as a copy.
+	e.commits.due()
 }
 
 // jobOverhead is what a job holds beside its payload, roughly.
@@ -362,7 +366,6 @@ func (e *Engine) dispatch(ctx context.Context) {
 			return
 		case <-e.kick:
 		case <-timer.C:
-			timer.Reset(tick)
 		}
 		now := time.Now()
 		stuck := e.stuck(now)
@@ -379,9 +382,15 @@ func (e *Engine) dispatch(ctx context.Context) {
 		for _, ch := range changes {
 			e.write(e.changed(ch, now))
 		}
-		if !wake.IsZero() {
-			timer.Reset(min(max(wake.Sub(now), time.Millisecond), tick))
+		next := tick
+		if stats.Held == 0 {
+			// Nothing to look at but the group's health.
+			next = e.group.limit / 3
 		}
+		if !wake.IsZero() {
+			next = min(max(wake.Sub(now), time.Millisecond), next)
+		}
+		timer.Reset(next)
 		if len(pause) > 0 {
 			e.client.PauseFetchPartitions(map[string][]int32{topic.Deliveries: pause})
 		}
@@ -540,7 +549,7 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 			e.mu.Lock()
 			e.core.Settled(j)
 			e.mu.Unlock()
-			e.commits.done()
+			e.commits.due()
 			if waiting < maxOutcomes {
 				e.poke()
 			}

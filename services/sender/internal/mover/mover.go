@@ -28,8 +28,8 @@ const (
 	// fetchPartitionBytes keeps small what is held of each partition: it waits.
 	fetchPartitionBytes = 128 << 10
 	pollRecords         = 5000
-	// idle bounds one wait, so that a stop or a rebalance is seen.
-	idle = 5 * time.Second
+	// idle bounds one wait when nothing is held; records end it.
+	idle = 10 * time.Minute
 )
 
 // Mover moves the partitions of the delay topics that its group assigns to it.
