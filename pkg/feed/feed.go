@@ -40,6 +40,8 @@ type Feed struct {
 
 	mu         sync.RWMutex
 	known      map[string]entry
+	stopped    map[string]time.Time
+	sweepAt    int
 	unreadable error
 }
 
@@ -162,7 +164,15 @@ func terminal(err error) bool {
 }
 
 func (f *Feed) apply(r *kgo.Record) {
-	message, err := record.OpenAs[*aftercallv1.Subscription](r)
+	opened, err := record.Open(r)
+	if stop, ok := opened.(*aftercallv1.StopRetry); ok {
+		f.stop(stop)
+		return
+	}
+	message, ok := opened.(*aftercallv1.Subscription)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: a %s", record.ErrCorrupt, record.Kind(r))
+	}
 	if err != nil {
 		err = fmt.Errorf("subscription %s at offset %d: %w", r.Key, r.Offset, err)
 		f.logger.Error("subscription.unreadable", zap.Error(err))
@@ -201,6 +211,35 @@ func (f *Feed) Err() error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.unreadable
+}
+
+// stop remembers that a delivery's retries end, for as long as it can wait.
+func (f *Feed) stop(s *aftercallv1.StopRetry) {
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped == nil {
+		f.stopped = map[string]time.Time{}
+	}
+	if len(f.stopped) >= f.sweepAt {
+		for id, until := range f.stopped {
+			if now.After(until) {
+				delete(f.stopped, id)
+			}
+		}
+		f.sweepAt = max(2*len(f.stopped), 1024)
+	}
+	if until := s.GetUntil().AsTime(); now.Before(until) {
+		f.stopped[s.GetDeliveryId()] = until
+	}
+}
+
+// Stopped says that somebody ended the retries of a delivery.
+func (f *Feed) Stopped(deliveryID string) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	_, ok := f.stopped[deliveryID]
+	return ok
 }
 
 // Each calls fn with every subscription that is not deleted, in no order. fn must

@@ -45,6 +45,8 @@ func kindOf(m proto.Message) string {
 		return "endpoint-change/1"
 	case *aftercallv1.Subscription:
 		return "subscription/1"
+	case *aftercallv1.StopRetry:
+		return "stop-retry/1"
 	}
 	panic(fmt.Sprintf("record: no kind for %T", m))
 }
@@ -65,6 +67,8 @@ func newOf(kind string) proto.Message {
 		return &aftercallv1.EndpointChange{}
 	case "subscription/1":
 		return &aftercallv1.Subscription{}
+	case "stop-retry/1":
+		return &aftercallv1.StopRetry{}
 	}
 	return nil
 }
@@ -152,6 +156,9 @@ func fnv32a(s string) uint32 {
 	}
 	return h
 }
+
+// StopKey is the key of a StopRetry in aftercall.subscriptions.
+func StopKey(deliveryID string) string { return "stop/" + deliveryID }
 
 // PositionOf is where a record stands.
 func PositionOf(r *kgo.Record) *aftercallv1.Position {

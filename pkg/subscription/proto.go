@@ -35,7 +35,7 @@ func ToProto(s *Subscription) *aftercallv1.Subscription {
 		Description:          s.Description,
 		DisabledReason:       s.DisabledReason,
 		DiscardBefore:        toTimestamp(s.DiscardBefore),
-		ReleasedBefore:       toTimestamp(s.ReleasedBefore),
+		Released:             released(s.Released),
 		CreatedAt:            toTimestamp(s.CreatedAt),
 		UpdatedAt:            toTimestamp(s.UpdatedAt),
 		Deleted:              s.Deleted,
@@ -77,7 +77,6 @@ func FromProto(m *aftercallv1.Subscription) *Subscription {
 		Description:          m.GetDescription(),
 		DisabledReason:       m.GetDisabledReason(),
 		DiscardBefore:        fromTimestamp(m.GetDiscardBefore()),
-		ReleasedBefore:       fromTimestamp(m.GetReleasedBefore()),
 		CreatedAt:            fromTimestamp(m.GetCreatedAt()),
 		UpdatedAt:            fromTimestamp(m.GetUpdatedAt()),
 		Deleted:              m.GetDeleted(),
@@ -86,6 +85,9 @@ func FromProto(m *aftercallv1.Subscription) *Subscription {
 		s.Headers = append(s.Headers, Header{
 			Name: h.GetName(), Value: h.GetValue(), Secret: h.GetSecret(), Sealed: h.GetSealed(),
 		})
+	}
+	for _, r := range m.GetReleased() {
+		s.Released = append(s.Released, Position{r.GetTopic(), r.GetPartition(), r.GetOffset()})
 	}
 	return s
 }
@@ -103,4 +105,12 @@ func fromTimestamp(t *timestamppb.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return t.AsTime()
+}
+
+func released(positions []Position) []*aftercallv1.Position {
+	var out []*aftercallv1.Position
+	for _, p := range positions {
+		out = append(out, &aftercallv1.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Offset})
+	}
+	return out
 }

@@ -41,10 +41,19 @@ type Subscription struct {
 	Description    string
 	DisabledReason string
 	DiscardBefore  time.Time
-	ReleasedBefore time.Time
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	Deleted        bool
+	// Released says up to where, in each delay partition, this subscription's
+	// waiting records have been sent again; movers drop those.
+	Released  []Position
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Deleted   bool
+}
+
+// Position is a place in Kafka.
+type Position struct {
+	Topic     string
+	Partition int32
+	Offset    int64
 }
 
 // Header is one Additional Webhook Header. Value is empty when it is secret.

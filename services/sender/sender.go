@@ -88,7 +88,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 			return e.Run(ctx)
 		},
 		"moving waiting deliveries": func(ctx context.Context) error {
-			m, err := mover.New(cfg.Kafka, instance, deps.Registry, deps.Logger)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-subscriptions.Ready():
+			}
+			m, err := mover.New(cfg.Kafka, instance, subscriptions, deps.Registry, deps.Logger)
 			if err != nil {
 				return err
 			}

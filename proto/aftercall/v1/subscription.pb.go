@@ -57,11 +57,12 @@ type Subscription struct {
 	DisabledReason string `protobuf:"bytes,21,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
 	// Deliveries queued before this are stopped(discarded).
 	DiscardBefore *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=discard_before,json=discardBefore,proto3" json:"discard_before,omitempty"`
-	// Waiting deliveries queued before this have been sent again.
-	ReleasedBefore *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=released_before,json=releasedBefore,proto3" json:"released_before,omitempty"`
-	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt      *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	Deleted        bool                   `protobuf:"varint,26,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Waiting records of this subscription below these positions of the delay
+	// topics have been sent again ("send waiting now"): a mover drops them.
+	Released  []*Position            `protobuf:"bytes,23,rep,name=released,proto3" json:"released,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Deleted   bool                   `protobuf:"varint,26,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// Secret of the abp format, sealed.
 	SealedAbpSecret []byte `protobuf:"bytes,27,opt,name=sealed_abp_secret,json=sealedAbpSecret,proto3" json:"sealed_abp_secret,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -252,9 +253,9 @@ func (x *Subscription) GetDiscardBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Subscription) GetReleasedBefore() *timestamppb.Timestamp {
+func (x *Subscription) GetReleased() []*Position {
 	if x != nil {
-		return x.ReleasedBefore
+		return x.Released
 	}
 	return nil
 }
@@ -357,11 +358,74 @@ func (x *SubscriptionHeader) GetSealed() []byte {
 	return nil
 }
 
+// StopRetry ends a waiting delivery. Topic aftercall.subscriptions, key
+// "stop/" and the delivery_id.
+type StopRetry struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	DeliveryId string                 `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	// Nothing waits longer than its maximum age: after this it can be forgotten.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	RequestedBy   string                 `protobuf:"bytes,3,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopRetry) Reset() {
+	*x = StopRetry{}
+	mi := &file_aftercall_v1_subscription_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopRetry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopRetry) ProtoMessage() {}
+
+func (x *StopRetry) ProtoReflect() protoreflect.Message {
+	mi := &file_aftercall_v1_subscription_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopRetry.ProtoReflect.Descriptor instead.
+func (*StopRetry) Descriptor() ([]byte, []int) {
+	return file_aftercall_v1_subscription_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StopRetry) GetDeliveryId() string {
+	if x != nil {
+		return x.DeliveryId
+	}
+	return ""
+}
+
+func (x *StopRetry) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *StopRetry) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
 var File_aftercall_v1_subscription_proto protoreflect.FileDescriptor
 
 const file_aftercall_v1_subscription_proto_rawDesc = "" +
 	"\n" +
-	"\x1faftercall/v1/subscription.proto\x12\faftercall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\b\n" +
+	"\x1faftercall/v1/subscription.proto\x12\faftercall.v1\x1a\x19aftercall/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\b\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x16\n" +
@@ -386,8 +450,8 @@ const file_aftercall_v1_subscription_proto_rawDesc = "" +
 	"\bschedule\x18\x13 \x01(\tR\bschedule\x12 \n" +
 	"\vdescription\x18\x14 \x01(\tR\vdescription\x12'\n" +
 	"\x0fdisabled_reason\x18\x15 \x01(\tR\x0edisabledReason\x12A\n" +
-	"\x0ediscard_before\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\rdiscardBefore\x12C\n" +
-	"\x0freleased_before\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0ereleasedBefore\x129\n" +
+	"\x0ediscard_before\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\rdiscardBefore\x122\n" +
+	"\breleased\x18\x17 \x03(\v2\x16.aftercall.v1.PositionR\breleased\x129\n" +
 	"\n" +
 	"created_at\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
@@ -398,7 +462,12 @@ const file_aftercall_v1_subscription_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
 	"\x06secret\x18\x03 \x01(\bR\x06secret\x12\x16\n" +
-	"\x06sealed\x18\x04 \x01(\fR\x06sealedB\xb5\x01\n" +
+	"\x06sealed\x18\x04 \x01(\fR\x06sealed\"\x81\x01\n" +
+	"\tStopRetry\x12\x1f\n" +
+	"\vdelivery_id\x18\x01 \x01(\tR\n" +
+	"deliveryId\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12!\n" +
+	"\frequested_by\x18\x03 \x01(\tR\vrequestedByB\xb5\x01\n" +
 	"\x10com.aftercall.v1B\x11SubscriptionProtoP\x01Z=github.com/aftercall/aftercall/proto/aftercall/v1;aftercallv1\xa2\x02\x03AXX\xaa\x02\fAftercall.V1\xca\x02\fAftercall\\V1\xe2\x02\x18Aftercall\\V1\\GPBMetadata\xea\x02\rAftercall::V1b\x06proto3"
 
 var (
@@ -413,27 +482,30 @@ func file_aftercall_v1_subscription_proto_rawDescGZIP() []byte {
 	return file_aftercall_v1_subscription_proto_rawDescData
 }
 
-var file_aftercall_v1_subscription_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_aftercall_v1_subscription_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_aftercall_v1_subscription_proto_goTypes = []any{
 	(*Subscription)(nil),          // 0: aftercall.v1.Subscription
 	(*SubscriptionHeader)(nil),    // 1: aftercall.v1.SubscriptionHeader
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 3: google.protobuf.Duration
+	(*StopRetry)(nil),             // 2: aftercall.v1.StopRetry
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
+	(*Position)(nil),              // 5: aftercall.v1.Position
 }
 var file_aftercall_v1_subscription_proto_depIdxs = []int32{
-	2, // 0: aftercall.v1.Subscription.paused_until:type_name -> google.protobuf.Timestamp
+	3, // 0: aftercall.v1.Subscription.paused_until:type_name -> google.protobuf.Timestamp
 	1, // 1: aftercall.v1.Subscription.headers:type_name -> aftercall.v1.SubscriptionHeader
-	2, // 2: aftercall.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	3, // 3: aftercall.v1.Subscription.timeout:type_name -> google.protobuf.Duration
-	2, // 4: aftercall.v1.Subscription.discard_before:type_name -> google.protobuf.Timestamp
-	2, // 5: aftercall.v1.Subscription.released_before:type_name -> google.protobuf.Timestamp
-	2, // 6: aftercall.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	2, // 7: aftercall.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	3, // 2: aftercall.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	4, // 3: aftercall.v1.Subscription.timeout:type_name -> google.protobuf.Duration
+	3, // 4: aftercall.v1.Subscription.discard_before:type_name -> google.protobuf.Timestamp
+	5, // 5: aftercall.v1.Subscription.released:type_name -> aftercall.v1.Position
+	3, // 6: aftercall.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	3, // 7: aftercall.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
+	3, // 8: aftercall.v1.StopRetry.until:type_name -> google.protobuf.Timestamp
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_aftercall_v1_subscription_proto_init() }
@@ -441,13 +513,14 @@ func file_aftercall_v1_subscription_proto_init() {
 	if File_aftercall_v1_subscription_proto != nil {
 		return
 	}
+	file_aftercall_v1_common_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aftercall_v1_subscription_proto_rawDesc), len(file_aftercall_v1_subscription_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -157,7 +157,7 @@ var known = map[string]bool{
 }
 
 // Later are fields of features that are designed and not built.
-var Later = map[string]bool{"paused_until": true, "abp_secret": true, "discard_before": true, "released_before": true}
+var Later = map[string]bool{"paused_until": true, "abp_secret": true, "discard_before": true, "released": true}
 
 func unknown(name string) problem.Field {
 	if Later[name] {

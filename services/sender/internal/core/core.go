@@ -17,6 +17,8 @@ import (
 type Subscriptions interface {
 	Get(id string) (*subscription.Subscription, bool)
 	Offset() int64
+	// Stopped says that somebody ended the retries of a delivery.
+	Stopped(deliveryID string) bool
 }
 
 // Config sets the limits of a core. Zero values take the defaults.
@@ -307,6 +309,10 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 	case e.goneVersion == sub.Version:
 		c.pop(e, lane)
 		c.end(j, sub, outcome.ReasonGone, outcome.StateStopped)
+		return true
+	case c.subs.Stopped(d.GetDeliveryId()):
+		c.pop(e, lane)
+		c.end(j, sub, outcome.ReasonStopped, outcome.StateStopped)
 		return true
 	case firstQueued.Before(sub.DiscardBefore):
 		c.pop(e, lane)

@@ -22,13 +22,15 @@ type bench struct {
 	subs   map[string]*subscription.Subscription
 	offset int64
 	next   map[int32]int64
+	stops  map[string]bool
 }
 
 func (b *bench) Get(id string) (*subscription.Subscription, bool) {
 	s, ok := b.subs[id]
 	return s, ok
 }
-func (b *bench) Offset() int64 { return b.offset }
+func (b *bench) Offset() int64          { return b.offset }
+func (b *bench) Stopped(id string) bool { return b.stops[id] }
 
 func setup(t *testing.T, cfg Config) *bench {
 	t.Helper()
@@ -248,6 +250,7 @@ func TestWhatASubscriptionSaysNowDecides(t *testing.T) {
 		"inactive":  {func(b *bench) { b.subs["a"].Active = false }, End, outcome.ReasonInactive},
 		"deleted":   {func(b *bench) { delete(b.subs, "a") }, End, outcome.ReasonDeleted},
 		"discarded": {func(b *bench) { b.subs["a"].DiscardBefore = b.now.Add(time.Second) }, End, outcome.ReasonDiscarded},
+		"stopped":   {func(b *bench) { b.stops = map[string]bool{"a-0": true} }, End, outcome.ReasonStopped},
 		"expired":   {func(b *bench) { b.now = b.now.Add(73 * time.Hour) }, End, outcome.ReasonExpired},
 		"paused":    {func(b *bench) { b.subs["a"].PausedUntil = b.now.Add(time.Hour) }, Divert, ReasonPaused},
 	} {

@@ -148,6 +148,9 @@ func (w *world) Get(id string) (*subscription.Subscription, bool) { s, ok := w.s
 // Offset of the subscriptions known.
 func (w *world) Offset() int64 { return w.offset }
 
+// Stopped is nobody's wish here.
+func (w *world) Stopped(string) bool { return false }
+
 func newWorld(seed uint64) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 7)), now: start, subs: map[string]*subscription.Subscription{},

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
 
@@ -32,12 +34,19 @@ const (
 	idle = 10 * time.Minute
 )
 
+// Subscriptions tells what has been sent again already.
+type Subscriptions interface {
+	Get(id string) (*subscription.Subscription, bool)
+}
+
 // Mover moves the partitions of the delay topics that its group assigns to it.
 type Mover struct {
-	client *kgo.Client
-	logger *zap.Logger
-	fatal  chan error
-	moved  *prometheus.CounterVec
+	client  *kgo.Client
+	logger  *zap.Logger
+	fatal   chan error
+	moved   *prometheus.CounterVec
+	dropped prometheus.Counter
+	subs    Subscriptions
 	// held is touched by Run and by the group's callbacks, which Run lets in only
 	// between polls.
 	held map[partition]*queue
@@ -55,16 +64,20 @@ type queue struct {
 	paused  bool
 }
 
-// New makes a mover. instance is its static member id, or empty.
-func New(c kafka.Config, instance string, registry prometheus.Registerer, logger *zap.Logger) (*Mover, error) {
+// New makes a mover. instance is its static member id, or empty. subs must have
+// been read to their end.
+func New(c kafka.Config, instance string, subs Subscriptions, registry prometheus.Registerer, logger *zap.Logger) (*Mover, error) {
 	m := &Mover{
-		logger: logger, fatal: make(chan error, 1), held: map[partition]*queue{},
+		logger: logger, fatal: make(chan error, 1), held: map[partition]*queue{}, subs: subs,
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "aftercall_mover_dropped_total", Help: "Waiting records dropped because they had been sent again already.",
+		}),
 		moved: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aftercall_mover_moved_total", Help: "Deliveries brought back from a delay topic.",
 		}, []string{"topic"}),
 	}
 	if registry != nil {
-		registry.MustRegister(m.moved)
+		registry.MustRegister(m.moved, m.dropped)
 	}
 	topics := make([]string, len(topic.Tiers))
 	for i, t := range topic.Tiers {
@@ -175,6 +188,24 @@ func (m *Mover) poll(ctx context.Context) error {
 	return nil
 }
 
+// released says that a record has been sent again by "send waiting now".
+func (m *Mover) released(r *kgo.Record) bool {
+	id, _, ok := strings.Cut(string(r.Key), "/")
+	if !ok {
+		return false
+	}
+	sub, known := m.subs.Get(id)
+	if !known {
+		return false
+	}
+	for _, p := range sub.Released {
+		if p.Topic == r.Topic && p.Partition == r.Partition {
+			return r.Offset < p.Offset
+		}
+	}
+	return false
+}
+
 // move produces what is due, waits for the acknowledgements, and commits.
 func (m *Mover) move(ctx context.Context, now time.Time) error {
 	var out []*kgo.Record
@@ -188,6 +219,10 @@ func (m *Mover) move(ctx context.Context, now time.Time) error {
 			continue
 		}
 		for _, r := range q.records[:n] {
+			if m.released(r) {
+				m.dropped.Inc()
+				continue
+			}
 			out = append(out, &kgo.Record{Topic: topic.Deliveries, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: now})
 		}
 		last := q.records[n-1]
@@ -198,7 +233,7 @@ func (m *Mover) move(ctx context.Context, now time.Time) error {
 		q.records, q.due = q.records[n:], q.due[n:]
 		m.moved.WithLabelValues(p.topic).Add(float64(n))
 	}
-	if len(out) > 0 {
+	if len(commits) > 0 {
 		// The context never ends: what was taken out of the queue is moved.
 		if err := m.client.ProduceSync(context.WithoutCancel(ctx), out...).FirstErr(); err != nil {
 			return fmt.Errorf("moving deliveries back: %w", err)

@@ -42,6 +42,7 @@ const (
 	ReasonInactive  = "inactive"  // Is Active is off
 	ReasonDeleted   = "deleted"   // the subscription is no more
 	ReasonDiscarded = "discarded" // stopped with all that waited
+	ReasonStopped   = "stopped"   // somebody ended its retries
 )
 
 // Answer is what came of one try.
