@@ -37,8 +37,8 @@ func anySubscription(t *rapid.T) *Subscription {
 		MaxConcurrency: int(rapid.Int32().Draw(t, "concurrency")), RateLimit: rapid.Float64().Draw(t, "rate"),
 		Schedule: text.Draw(t, "schedule"), Description: text.Draw(t, "description"), DisabledReason: text.Draw(t, "reason"),
 		DiscardBefore: when.Draw(t, "discard"),
-		Released: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) subscription.Position {
-			return subscription.Position{Topic: rapid.String().Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"), Offset: rapid.Int64().Draw(t, "offset")}
+		Released: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Position {
+			return Position{Topic: rapid.String().Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"), Offset: rapid.Int64().Draw(t, "offset")}
 		}), 0, 3).Draw(t, "released"),
 		CreatedAt: when.Draw(t, "created"), UpdatedAt: when.Draw(t, "updated"), Deleted: rapid.Bool().Draw(t, "deleted"),
 	}
