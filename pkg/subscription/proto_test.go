@@ -64,6 +64,9 @@ func TestASubscriptionSurvivesItsTopic(t *testing.T) {
 		if err := proto.Unmarshal(wire, &m); err != nil {
 			t.Fatal(err)
 		}
+		if len(s.Released) == 0 {
+			s.Released = nil
+		}
 		if got := FromProto(&m); !reflect.DeepEqual(got, s) {
 			t.Fatalf("got  %+v\nwant %+v", got, s)
 		}
