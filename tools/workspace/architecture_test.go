@@ -1,0 +1,41 @@
+package workspace
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// TestTheArchitecturePageNamesTestsThatExist keeps the page's promises tied to
+// what holds them.
+func TestTheArchitecturePageNamesTestsThatExist(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| .* \\| ((?:`Test\\w+`(?:, )?)+) in `([^`]+)` \\|$").FindAllSubmatch(page, -1)
+	if len(rows) < 10 {
+		t.Fatalf("only %d guarantees found: has the table changed its form?", len(rows))
+	}
+	for _, row := range rows {
+		files, err := filepath.Glob(filepath.Join(root, string(row[2]), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var source []byte
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source = append(source, text...)
+		}
+		for _, name := range regexp.MustCompile(`Test\w+`).FindAll(row[1], -1) {
+			if !bytes.Contains(source, append([]byte("func "), append(name, '(')...)) {
+				t.Errorf("%s has no %s", row[2], name)
+			}
+		}
+	}
+}
