@@ -35,6 +35,7 @@ func bound(t *testing.T, sender *process, rate int) int {
 // pipeline is router, sender and projector with one subscription, under load.
 type pipeline struct {
 	*stage
+	calls                     int
 	receiver                  *receiver
 	upstream                  *upstream
 	router, sender, projector *process
@@ -43,7 +44,7 @@ type pipeline struct {
 
 func underLoad(t *testing.T, s *stage, senderEnv ...string) *pipeline {
 	t.Helper()
-	p := &pipeline{stage: s, upstream: newUpstream(t, s.kafka), receiver: newReceiver(t, listen.Options{Delay: 5 * time.Millisecond})}
+	p := &pipeline{stage: s, calls: calls, upstream: newUpstream(t, s.kafka), receiver: newReceiver(t, listen.Options{Delay: 5 * time.Millisecond})}
 	s.subscribe(subscription.Subscription{ID: "sub_a", Endpoint: p.receiver.URL + "/ok"})
 	p.router = s.begin("router")
 	p.sender = s.begin("sender", append(senderEnv, open...)...)
@@ -51,15 +52,15 @@ func underLoad(t *testing.T, s *stage, senderEnv ...string) *pipeline {
 	for _, service := range []*process{p.router, p.sender, p.projector} {
 		service.ready()
 	}
-	p.produced = p.upstream.send(topic.CDRQueue, calls, perSecond)
+	p.produced = p.upstream.send(topic.CDRQueue, p.calls, perSecond)
 	return p
 }
 
 // midway waits until the work is well under way, and says so if it is over.
 func (p *pipeline) midway(done func() int) {
 	p.t.Helper()
-	wait(p.t, "the middle of the work", func() bool { return done() >= calls/5 })
-	if n := done(); n >= calls {
+	wait(p.t, "the middle of the work", func() bool { return done() >= p.calls*2/5 })
+	if n := done(); n >= p.calls {
 		p.t.Fatalf("all %d were done before the kill", n)
 	}
 }
@@ -68,7 +69,7 @@ func (p *pipeline) midway(done func() int) {
 func (p *pipeline) finish(repeats int) *verify.Report {
 	p.t.Helper()
 	<-p.produced
-	wait(p.t, "every delivery", func() bool { return p.receiver.delivered() >= calls })
+	wait(p.t, "every delivery", func() bool { return p.receiver.delivered() >= p.calls })
 	// What is not on record yet is being written; the last commit follows.
 	wait(p.t, "every delivery's end in the store", func() bool {
 		rows, _, err := p.store.Deliveries(p.t.Context(), store.DeliveryQuery{State: store.StateQueued, Page: store.Page{Limit: 1}})

@@ -169,7 +169,7 @@ func (p *process) ready() {
 // longest is the bucket of a histogram in which its longest observation lies.
 func longest(t *testing.T, p *process, histogram string) time.Duration {
 	t.Helper()
-	answer, err := http.Get("http://" + p.ops + "/metrics") //nolint:noctx // the default client's, in a test
+	answer, err := http.Get("http://" + p.ops + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -178,7 +179,7 @@ func (s *stage) begin(name string, env ...string) *process {
 		all = append(all, "AFTERCALL_INSTANCE=sender-0", "AFTERCALL_KEYSET_FILE="+filepath.Join(s.folder, "keyset.json"), fmt.Sprintf("AFTERCALL_MAX_IN_FLIGHT=%d", inFlight))
 	case "admin":
 		all = append(all, "AFTERCALL_DATABASE_URL="+s.databaseURL, "AFTERCALL_KEYSET_FILE="+filepath.Join(s.folder, "keyset.json"),
-			"AFTERCALL_LISTEN=127.0.0.1:0", "AFTERCALL_ADMIN_TOKEN="+apiToken)
+			"AFTERCALL_LISTEN="+freeAddress(s.t), "AFTERCALL_ADMIN_TOKEN="+apiToken)
 	}
 	return launch(s.t, s.folder, name, nil, append(all, env...))
 }
@@ -188,6 +189,7 @@ func (s *stage) begin(name string, env ...string) *process {
 func (s *stage) subscribe(sub subscription.Subscription) {
 	s.t.Helper()
 	sub.Version, sub.Tenant, sub.Format, sub.Active = 1, subscription.DefaultTenant, subscription.FormatCDR, true
+	sub.CreatedAt, sub.UpdatedAt = time.Now(), time.Now()
 	if sub.Name == "" {
 		sub.Name = sub.ID
 	}
@@ -205,6 +207,18 @@ func (s *stage) subscribe(sub subscription.Subscription) {
 		s.t.Fatal(err)
 	}
 	kafkatest.Produce(s.t, s.kafka, record.New(topic.Subscriptions, sub.ID, subscription.ToProto(&sub), time.Now()))
+}
+
+// freeAddress is one that nobody listens on just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func rawSecret(t *testing.T, text string) []byte {

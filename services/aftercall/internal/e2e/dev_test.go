@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/cookiejar"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDevShowsADeliveredARetriedAndAGivenUpCallWithinTenSeconds(t *testing.T) {
+	folder := t.TempDir()
+	p := launch(t, folder, "aftercall", []string{"dev", "--data", filepath.Join(folder, "data"),
+		"--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--receiver-listen", "127.0.0.1:0"}, nil)
+	line := func(pattern string) string {
+		re := regexp.MustCompile(pattern)
+		var found string
+		wait(t, "a line "+pattern, func() bool {
+			for _, l := range p.lines() {
+				if re.MatchString(l) {
+					found = l
+					return true
+				}
+			}
+			if p.ended() {
+				t.Fatalf("dev ended before it printed %s", pattern)
+			}
+			return false
+		})
+		return found
+	}
+	line(`^Aftercall dev: `)
+	began := time.Now()
+	console := line(`^Console +http://127\.0\.0\.1:\d+/login\?t=.+`)
+	line(`^Broker +127\.0\.0\.1:\d+`)
+	line(`^Receiver +http://127\.0\.0\.1:\d+`)
+	line(`^Data +.+admin\.token`)
+	line(`^\d\d:\d\d:\d\d App\.\w+Webhook +→ /ok +200 in `)
+	line(`→ /flaky +503, retry in 5 s \(attempt 2 of 13\)`)
+	line(`→ /flaky +200, delivered on attempt 2`)
+	line(`→ /broken +500, given up`)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s from its first line to show all three", took)
+	} else {
+		t.Logf("all three shown %s after its first line", took.Round(time.Millisecond))
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	answer, err := browser.Get(strings.TrimSpace(strings.TrimPrefix(console, "Console")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("the login link answers %d", answer.StatusCode)
+	}
+	p.stop()
+}
