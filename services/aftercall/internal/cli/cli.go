@@ -13,6 +13,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/bench"
 	"github.com/aftercall/aftercall/services/aftercall/internal/cat"
 	"github.com/aftercall/aftercall/services/aftercall/internal/dev"
+	"github.com/aftercall/aftercall/services/aftercall/internal/importer"
 	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
@@ -72,7 +73,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	})
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
-		listen.Command(), cat.Command(), keyset.Command(), bench.Command(), bench.ReceiverCommand(),
+		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), bench.Command(), bench.ReceiverCommand(),
 	)
 	return root
 }
