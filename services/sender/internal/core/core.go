@@ -341,9 +341,7 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 		// Back into the ring when one of its requests is over.
 		return false
 	}
-	if c.inFlight >= c.cfg.MaxInFlight ||
-		e.inFlight >= c.cfg.MaxInFlight/fairShare && len(c.ring) > 0 ||
-		isReplay(j) && c.replays >= c.cfg.MaxInFlight/fairShare {
+	if !c.slotFor(e, isReplay(j)) {
 		c.ready(e)
 		return false
 	}
@@ -363,6 +361,19 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 	}
 	c.act(Action{Kind: Post, Job: j, Subscription: sub, Progress: progress})
 	return true
+}
+
+// slotFor says whether an endpoint may take one of the sender's slots. It never
+// holds more than twice what it leaves free: a hole that fills up in a quiet
+// moment leaves room for whoever comes next, and so does the second hole, and the
+// third (a dynamic threshold, as switches share their buffers). Beyond its fair
+// share it waits for all that stand in the ring.
+func (c *Core) slotFor(e *endpoint, replay bool) bool {
+	free, share := c.cfg.MaxInFlight-c.inFlight, c.cfg.MaxInFlight/fairShare
+	if e.inFlight >= 2*free || replay && c.replays >= share {
+		return false
+	}
+	return e.inFlight < share || len(c.ring) == 0
 }
 
 func isReplay(j *Job) bool { return j.Delivery.GetCause() == aftercallv1.Cause_CAUSE_REPLAY }

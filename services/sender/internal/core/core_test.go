@@ -175,6 +175,34 @@ func TestABlackHoleHoldsItsOwnConcurrencyAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestHolesThatFillUpInAQuietMomentLeaveRoomForOthers(t *testing.T) {
+	b := setup(t, Config{MaxInFlight: 64})
+	holes := []string{"hole-1", "hole-2", "hole-3", "hole-4"}
+	b.subscribe(append(holes, "healthy")...)
+	for _, id := range holes {
+		b.subs[id].MaxConcurrency = 64
+		b.admit(id, 200)
+		b.act()
+	}
+	free := b.cfg.MaxInFlight - b.inFlight
+	if free < 1 {
+		t.Fatal("no slot is free")
+	}
+	b.admit("healthy", 100)
+	for sent := 0; sent < 100; {
+		posts := b.act()[Post]
+		if len(posts) == 0 {
+			t.Fatalf("%d of 100 healthy deliveries went out", sent)
+		}
+		for _, a := range posts {
+			if a.Job.Delivery.GetSubscriptionId() == "healthy" {
+				b.answer(a.Job)
+				sent++
+			}
+		}
+	}
+}
+
 func TestSubscriptionsAreServedInTurn(t *testing.T) {
 	b := setup(t, Config{MaxInFlight: 4})
 	b.subscribe("a", "b", "c", "d")

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,20 +20,49 @@ const (
 	commitEvery = 250 * time.Millisecond
 	// commitShare bounds the committer's part of the broker's time: after a
 	// commit that took t, the next one comes no sooner than commitShare × t.
-	commitShare  = 10
+	commitShare = 10
+	// commitAt finished records cut the pause short.
+	commitAt     = 200
 	commitNoLess = 5 * time.Millisecond
 	commitBound  = 10 * time.Second
 )
 
 // commitPace wakes the committer. It commits at once while that is cheap, so
 // that a killed sender repeats a dozen requests and not a quarter of a second's
-// worth, and less often the longer a commit takes.
-type commitPace chan struct{}
+// worth, less often the longer a commit takes, and never later than commitAt
+// finished records.
+type commitPace struct {
+	wake, full chan struct{}
+	finished   atomic.Int64
+}
+
+func newCommitPace() *commitPace {
+	return &commitPace{wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+}
 
 // due says that there may be something to commit.
-func (p commitPace) due() {
+func (p *commitPace) due() { signal(p.wake) }
+
+// done says that a record is finished.
+func (p *commitPace) done() {
+	if p.finished.Add(1) == commitAt {
+		signal(p.full)
+	}
+	p.due()
+}
+
+// begun forgets what the commit that begins now covers.
+func (p *commitPace) begun() {
+	p.finished.Store(0)
 	select {
-	case p <- struct{}{}:
+	case <-p.full:
+	default:
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -46,12 +76,14 @@ func (e *Engine) committing(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-e.commits.full:
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-e.commits:
+		case <-e.commits.wake:
 		}
+		e.commits.begun()
 		began := time.Now()
 		if !e.commit(ctx) {
 			e.commits.due()

@@ -87,7 +87,7 @@ type Engine struct {
 	told  map[string]bool
 
 	commitMu sync.Mutex
-	commits  commitPace
+	commits  *commitPace
 
 	workers  sync.WaitGroup
 	outcomes atomic.Int64
@@ -120,7 +120,7 @@ func New(cfg Config, subs core.Subscriptions, poster *post.Poster, meter *Meter,
 		room:     make(chan struct{}, 1),
 		work:     make(chan core.Action),
 		fatal:    make(chan error, 1),
-		commits:  make(commitPace, 1),
+		commits:  newCommitPace(),
 	}
 	e.group.start(cfg.Kafka.Session)
 	options := kafka.GroupOptions{Group: topic.GroupSender, Topics: []string{topic.Deliveries}, OnStop: e.fail}
@@ -549,7 +549,7 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 			e.mu.Lock()
 			e.core.Settled(j)
 			e.mu.Unlock()
-			e.commits.due()
+			e.commits.done()
 			if waiting < maxOutcomes {
 				e.poke()
 			}
