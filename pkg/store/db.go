@@ -61,6 +61,8 @@ type Engine interface {
 	// PublishLock takes the lock of the one publisher of subscriptions without
 	// waiting for it.
 	PublishLock(ctx context.Context) (release func(), ok bool, err error)
+	// ReplayLock is PublishLock for the one runner of replays.
+	ReplayLock(ctx context.Context) (release func(), ok bool, err error)
 	// Conflict says that err is a violated uniqueness.
 	Conflict(err error) bool
 	// Close ends what the engine holds besides the pool.

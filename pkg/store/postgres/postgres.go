@@ -115,16 +115,25 @@ func (e *engine) Conflict(err error) bool { return strings.HasPrefix(code(err), 
 
 // PublishLock is an advisory lock on a connection of its own: it ends with it.
 func (e *engine) PublishLock(ctx context.Context) (func(), bool, error) {
+	return e.lock(ctx, "aftercall publisher")
+}
+
+// ReplayLock is too.
+func (e *engine) ReplayLock(ctx context.Context) (func(), bool, error) {
+	return e.lock(ctx, "aftercall replays")
+}
+
+func (e *engine) lock(ctx context.Context, name string) (func(), bool, error) {
 	conn, err := e.pool.Conn(ctx)
 	if err != nil {
-		return nil, false, fmt.Errorf("taking the publisher's lock: %w", err)
+		return nil, false, fmt.Errorf("taking the lock %q: %w", name, err)
 	}
 	var ok bool
-	err = conn.QueryRowContext(ctx, `select pg_try_advisory_lock(hashtext('aftercall publisher'), hashtext(current_schema()))`).Scan(&ok)
+	err = conn.QueryRowContext(ctx, `select pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))`, name).Scan(&ok)
 	if err != nil || !ok {
 		conn.Close()
 		if err != nil {
-			err = fmt.Errorf("taking the publisher's lock: %w", err)
+			err = fmt.Errorf("taking the lock %q: %w", name, err)
 		}
 		return nil, false, err
 	}
@@ -132,7 +141,7 @@ func (e *engine) PublishLock(ctx context.Context) (func(), bool, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		// Unlocked or not: a connection that could not say so is not used again.
-		_, err := conn.ExecContext(ctx, `select pg_advisory_unlock(hashtext('aftercall publisher'), hashtext(current_schema()))`)
+		_, err := conn.ExecContext(ctx, `select pg_advisory_unlock(hashtext($1), hashtext(current_schema()))`, name)
 		if err != nil {
 			_ = conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().Close(ctx) })
 		}

@@ -102,6 +102,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 type engine struct {
 	writer    *sql.DB
 	publisher sync.Mutex
+	replays   sync.Mutex
 }
 
 func (e *engine) Name() string { return "sqlite" }
@@ -119,11 +120,16 @@ func (e *engine) Conflict(err error) bool {
 }
 
 // PublishLock is the process's own: nobody else has the folder open.
-func (e *engine) PublishLock(context.Context) (func(), bool, error) {
-	if !e.publisher.TryLock() {
+func (e *engine) PublishLock(context.Context) (func(), bool, error) { return try(&e.publisher) }
+
+// ReplayLock is too.
+func (e *engine) ReplayLock(context.Context) (func(), bool, error) { return try(&e.replays) }
+
+func try(mu *sync.Mutex) (func(), bool, error) {
+	if !mu.TryLock() {
 		return nil, false, nil
 	}
-	return sync.OnceFunc(e.publisher.Unlock), true, nil
+	return sync.OnceFunc(mu.Unlock), true, nil
 }
 
 func (e *engine) Close() error { return nil }

@@ -48,6 +48,9 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"tokens, sessions and login links end when they should", access},
 		{"the audit log keeps who did what", auditLog},
 		{"one publisher at a time", publishLock},
+		{"one runner of replays at a time, beside a publisher", replayLock},
+		{"a replay keeps its plan, and its progress only in turn", replays},
+		{"what a replay reads comes in order, once, from where it was", replayReads},
 		{"freshness grows old by itself", freshness},
 		{"the public views have their columns", views},
 	} {

@@ -260,6 +260,35 @@ create table audit (
 );
 create index audit_time on audit (at, id);
 
+create table replays (
+  id            text collate "C" primary key,
+  mode          text collate "C" not null,
+  state         text collate "C" not null,
+  from_at       timestamptz not null,
+  to_at         timestamptz not null,
+  subscriptions text not null,
+  states        text not null,
+  why           text not null,
+  rate          integer not null,
+  plan          text not null,
+  total         bigint not null,
+  sent          bigint not null,
+  skipped       bigint not null,
+  skipped_for   text not null,
+  cursor_at     timestamptz,
+  cursor_id     text collate "C" not null,
+  fault         text not null,
+  created_by    text collate "C" not null,
+  created_at    timestamptz not null,
+  started_by    text collate "C" not null,
+  started_at    timestamptz,
+  ended_by      text collate "C" not null,
+  ended_at      timestamptz,
+  updated_at    timestamptz not null
+);
+create index replays_time on replays (created_at, id);
+create index replays_running on replays (id) where state = 'running';
+
 -- The public views: documented in docs/views.md, only ever added to.
 create view v_attempts as
 select a.attempt_id, a.delivery_id, a.event_id, a.subscription_id, s.name as subscription_name,

@@ -260,6 +260,35 @@ create table audit (
 );
 create index audit_time on audit (at, id);
 
+create table replays (
+  id            text primary key,
+  mode          text not null,
+  state         text not null,
+  from_at       text not null,
+  to_at         text not null,
+  subscriptions text not null,
+  states        text not null,
+  why           text not null,
+  rate          integer not null,
+  plan          text not null,
+  total         integer not null,
+  sent          integer not null,
+  skipped       integer not null,
+  skipped_for   text not null,
+  cursor_at     text,
+  cursor_id     text not null,
+  fault         text not null,
+  created_by    text not null,
+  created_at    text not null,
+  started_by    text not null,
+  started_at    text,
+  ended_by      text not null,
+  ended_at      text,
+  updated_at    text not null
+);
+create index replays_time on replays (created_at, id);
+create index replays_running on replays (id) where state = 'running';
+
 -- The public views: documented in docs/views.md, only ever added to.
 create view v_attempts as
 select a.attempt_id, a.delivery_id, a.event_id, a.subscription_id, s.name as subscription_name,
@@ -304,6 +333,7 @@ drop view v_endpoint_health;
 drop view v_events;
 drop view v_deliveries;
 drop view v_attempts;
+drop table replays;
 drop table audit;
 drop table login_links;
 drop table sessions;
