@@ -50,7 +50,10 @@ generate: $(CACHE)/buf ## Generate code and documents again (protobuf, go genera
 ##
 bench: ## Compare the bare POST loop with one process, and with real Kafka + PostgreSQL after make real-up
 	@$(BUILD) -o $(BIN)/aftercall ./services/aftercall/cmd/aftercall
-	@set -a; if [ -s .cache/real/env ]; then . .cache/real/env; fi; set +a; exec $(BIN)/aftercall bench $(ARGS)
+	@if [ ! -s .cache/real/env ]; then exec $(BIN)/aftercall bench $(ARGS); fi; \
+	 . .cache/real/env; \
+	 if command -v flock >/dev/null; then exec 9>"$${TMPDIR:-/tmp}/aftercall-test-kafka.lock"; flock 9; fi; \
+	 exec $(BIN)/aftercall bench --brokers "$$AFTERCALL_TEST_KAFKA" --database "$$AFTERCALL_TEST_DATABASE_URL" --reset $(ARGS)
 
 bench-go: ## Run the Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $(ARGS) work

@@ -3,11 +3,11 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,9 +30,14 @@ type Options struct {
 	Payload int
 	// Concurrency of the one subscription.
 	Concurrency int
-	// Brokers and Database of a real Kafka and PostgreSQL, for the third row.
+	// Rate a second, and Seconds, at which the latency is measured afterwards.
+	Rate, Seconds int
+	// Brokers of a real Kafka, and URL of a PostgreSQL server where a database of
+	// the run's own is made, for the third row.
 	Brokers  []string
 	Database string
+	// Reset deletes what is Aftercall's on the brokers before it begins.
+	Reset    bool
 	progress io.Writer
 	// Profile is a file for a CPU profile of the one-process row.
 	Profile string
@@ -51,6 +56,13 @@ type Row struct {
 	Opened int64
 	// Repeated requests beyond one per delivery.
 	Repeated int64
+	// Parts share the CPU time; nil for the bare loop.
+	Parts map[string]time.Duration
+	// Memory is the resident set when the last delivery was stored, in bytes; 0
+	// where the system does not tell.
+	Memory int64
+	// Latency from produce to the receiver's answer, at a modest rate.
+	Latency latency
 }
 
 // PerSecond is the row's rate.
@@ -72,10 +84,11 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 	o.say("bare loop: %d signed POSTs, %d in flight", o.Deliveries, bareInFlight)
 	rows := make([]Row, 0, 3)
 	// Warm up connections and code on a tenth.
-	if err := bare(ctx, r.URL, payload(0), o.Deliveries/10); err != nil {
+	one := payload(0, time.Time{})
+	if err := bare(ctx, r.URL, one, o.Deliveries/10); err != nil {
 		return err
 	}
-	row, err := measure("bare loop of signed POSTs", o.Deliveries, r, func() error { return bare(ctx, r.URL, payload(0), o.Deliveries) })
+	row, err := measure(Row{Name: "bare loop of signed POSTs"}, o.Deliveries, r, false, "", func() error { return bare(ctx, r.URL, one, o.Deliveries) })
 	if err != nil {
 		return err
 	}
@@ -99,37 +112,67 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 	return print(out, o, rows)
 }
 
-func (o Options) say(format string, args ...any) { _, _ = fmt.Fprintf(o.progress, format+"\n", args...) }
+func (o Options) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(o.progress, format+"\n", args...)
+}
 
-func measure(name string, n int, r *receiver, work func() error) (Row, error) {
+// measure runs work and notes what it took. With parts it is profiled.
+func measure(row Row, n int, r *receiver, parts bool, profile string, work func() error) (Row, error) {
 	runtime.GC()
 	before, err := r.read()
 	if err != nil {
 		return Row{}, err
 	}
 	cpu, began := cpuTime(syscall.RUSAGE_SELF), time.Now()
-	if err := work(); err != nil {
+	var spent, took time.Duration
+	timed := func() error {
+		err := work()
+		took, spent = time.Since(began), cpuTime(syscall.RUSAGE_SELF)-cpu
+		row.Memory = resident()
+		return err
+	}
+	if parts {
+		row.Parts, err = profiled(profile, timed)
+	} else {
+		err = timed()
+	}
+	if err != nil {
 		return Row{}, err
 	}
-	took, cpuAfter := time.Since(began), cpuTime(syscall.RUSAGE_SELF)
 	after, err := r.read()
 	if err != nil {
 		return Row{}, err
 	}
-	return Row{
-		Name: name, Deliveries: n, Took: took, CPU: cpuAfter - cpu, Receiver: after.CPU - before.CPU,
-		Opened: after.Opened - before.Opened, Repeated: after.Count - before.Count - int64(n),
-	}, nil
+	row.Deliveries, row.Took, row.CPU, row.Receiver = n, took, spent, after.CPU-before.CPU
+	row.Opened, row.Repeated = after.Opened-before.Opened, after.Count-before.Count-int64(n)
+	return row, nil
 }
 
-func onEmbedded(ctx context.Context, o Options, r *receiver, payload func(int) []byte) (Row, error) {
+// resident is the memory of this process that is in RAM, 0 where it is unknown.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+func onEmbedded(ctx context.Context, o Options, r *receiver, payload payload) (row Row, err error) {
 	dir, err := os.MkdirTemp("", "aftercall-bench-")
 	if err != nil {
 		return Row{}, err
 	}
 	defer os.RemoveAll(dir)
-	broker, err := embedded.Start(embedded.Config{Dir: dir + "/broker", Listen: "127.0.0.1:0", Logger: zap.NewNop()})
-	if err != nil {
+	var broker *embedded.Broker
+	if err := as(ctx, "broker", func(context.Context) (err error) {
+		broker, err = embedded.Start(embedded.Config{Dir: dir + "/broker", Listen: "127.0.0.1:0", Logger: zap.NewNop()})
+		return err
+	}); err != nil {
 		return Row{}, err
 	}
 	defer broker.Close()
@@ -141,16 +184,27 @@ func onEmbedded(ctx context.Context, o Options, r *receiver, payload func(int) [
 	return onPipeline(ctx, "one process (embedded broker, SQLite)", o, r, payload, broker.Kafka(), db, o.Profile)
 }
 
-func onReal(ctx context.Context, o Options, r *receiver, payload func(int) []byte) (Row, error) {
-	db, err := postgres.Open(ctx, o.Database, postgres.Options{})
+func onReal(ctx context.Context, o Options, r *receiver, payload payload) (row Row, err error) {
+	c := kafka.Config{Brokers: o.Brokers, EnsureTopics: true}
+	if o.Reset {
+		if err := reset(ctx, c); err != nil {
+			return Row{}, err
+		}
+	}
+	url, drop, err := freshDatabase(ctx, o.Database)
+	if err != nil {
+		return Row{}, err
+	}
+	defer func() { err = errors.Join(err, drop()) }()
+	db, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return Row{}, err
 	}
 	defer db.Close()
-	return onPipeline(ctx, "real Kafka + PostgreSQL", o, r, payload, kafka.Config{Brokers: o.Brokers, EnsureTopics: true}, db, "")
+	return onPipeline(ctx, "real Kafka + PostgreSQL", o, r, payload, c, db, "")
 }
 
-func onPipeline(ctx context.Context, name string, o Options, r *receiver, payload func(int) []byte, c kafka.Config, db *store.DB, profile string) (Row, error) {
+func onPipeline(ctx context.Context, name string, o Options, r *receiver, payload payload, c kafka.Config, db *store.DB, profile string) (Row, error) {
 	p, err := startPipeline(ctx, c, db, r.URL, o.Concurrency)
 	if err != nil {
 		return Row{}, err
@@ -179,34 +233,38 @@ func onPipeline(ctx context.Context, name string, o Options, r *receiver, payloa
 	if err := run(base, max(o.Deliveries/10, 1)); err != nil {
 		return Row{}, fmt.Errorf("warming up: %w", err)
 	}
-	if profile != "" {
-		f, err := os.Create(profile)
-		if err != nil {
-			return Row{}, err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return Row{}, err
-		}
-		defer pprof.StopCPUProfile()
-	}
-	row, err := measure(name, o.Deliveries, r, func() error { return run(base+o.Deliveries, o.Deliveries) })
+	row, err := measure(Row{Name: name}, o.Deliveries, r, true, profile, func() error { return run(base+o.Deliveries, o.Deliveries) })
 	if err != nil {
 		return Row{}, err
+	}
+	if o.Seconds > 0 {
+		o.say("  %d a second for %d s", o.Rate, o.Seconds)
+		if row.Latency, err = p.latency(ctx, o, r, payload, base+2*o.Deliveries); err != nil {
+			return Row{}, err
+		}
 	}
 	return row, p.stop()
 }
 
+// payload makes a CDR: number i, produced at a time, or at none that matters.
+type payload func(i int, at time.Time) []byte
+
+// sentAt is the member of a CDR by which the receiver knows when it was
+// produced: microseconds since 1970.
+const sentAt = `"BenchSentAt":`
+
 // payloadOf makes CDRs of about the size, each with a CallId of its own.
-func payloadOf(size int) func(int) []byte {
+func payloadOf(size int) payload {
 	const head = `{"CallId":"`
-	const rest = `","ScenarioId":"5f2b7c1e-8f5a-4a52-9d8e-3d1f3b9a7c10","CallDirection":"Inbound","CallerName":"Sample Caller","CallerNumber":"+15550100",` +
+	const rest = `,"ScenarioId":"5f2b7c1e-8f5a-4a52-9d8e-3d1f3b9a7c10","CallDirection":"Inbound","CallerName":"Sample Caller","CallerNumber":"+15550100",` +
 		`"StartDateTime":"2026-03-01T09:00:00Z","EndDateTime":"2026-03-01T09:04:10Z","CallLength":250,"WaitTime":20,"TalkTime":230,` +
 		`"QueueId":"12","QueueName":"Sales","OUPath":"Root/Sales","MetServiceLevel":"True","AgentName":"Sample Agent","Filler":"`
-	return func(i int) []byte {
+	return func(i int, at time.Time) []byte {
 		b := bytes.NewBuffer(make([]byte, 0, size+64))
 		b.WriteString(head)
 		b.WriteString(strconv.Itoa(i))
+		b.WriteString(`",` + sentAt)
+		b.WriteString(strconv.FormatInt(max(at.UnixMicro(), 0), 10))
 		b.WriteString(rest)
 		b.WriteString(strings.Repeat("x", max(size-b.Len()-2, 0)))
 		b.WriteString(`"}`)
@@ -216,11 +274,28 @@ func payloadOf(size int) func(int) []byte {
 
 func print(out io.Writer, o Options, rows []Row) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d deliveries of %d bytes, concurrency %d, %d cores, client, receiver, broker and store on this machine\n\n", o.Deliveries, o.Payload, o.Concurrency, runtime.NumCPU())
-	fmt.Fprintf(&b, "%-40s %14s %10s %16s %18s %12s %9s\n", "", "deliveries/s", "of bare", "own CPU µs each", "receiver µs each", "connections", "repeated")
+	fmt.Fprintf(&b, "%d deliveries of %d bytes, concurrency %d, %d cores; client, receiver, broker and store on this machine\n\n", o.Deliveries, o.Payload, o.Concurrency, runtime.NumCPU())
+	fmt.Fprintf(&b, "%-38s %12s %8s %11s %11s %7s %7s %9s\n", "", "deliveries/s", "of bare", "own CPU", "receiver", "opened", "repeats", "memory")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%-40s %14.0f %9.0f%% %16.1f %18.1f %12d %9d\n", r.Name, r.PerSecond(), 100*r.PerSecond()/rows[0].PerSecond(), r.each(r.CPU), r.each(r.Receiver), r.Opened, r.Repeated)
+		fmt.Fprintf(&b, "%-38s %12.0f %7.0f%% %8.1f µs %8.1f µs %7d %7d %5d MiB\n", r.Name, r.PerSecond(), 100*r.PerSecond()/rows[0].PerSecond(),
+			r.each(r.CPU), r.each(r.Receiver), r.Opened, r.Repeated, r.Memory>>20)
+	}
+	for _, r := range rows {
+		if r.Parts == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s\n", r.Name)
+		for _, part := range parts {
+			if spent, ok := r.Parts[part]; ok {
+				fmt.Fprintf(&b, "  CPU of %-16s %6.1f µs a delivery, %3.0f%% of the bare client's\n", part, r.each(spent), 100*r.each(spent)/rows[0].each(rows[0].CPU))
+			}
+		}
+		if l := r.Latency; l.Count > 0 {
+			fmt.Fprintf(&b, "  produce to answer at %d/s: p50 %.1f ms, p99 %.1f ms (%d deliveries)\n", o.Rate, milliseconds(l.P50), milliseconds(l.P99), l.Count)
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -62,7 +62,7 @@ func startPipeline(ctx context.Context, c kafka.Config, db *store.DB, url string
 	health := lifecycle.NewHealth()
 	log := zap.NewNop()
 	go func() {
-		p.done <- lifecycle.Run(ctx, map[string]func(context.Context) error{
+		services := map[string]func(context.Context) error{
 			"router": func(ctx context.Context) error {
 				return router.Run(ctx, router.Config{Kafka: c, Instance: "bench"},
 					router.Deps{Logger: log, Registry: prometheus.NewRegistry(), Health: health})
@@ -77,7 +77,11 @@ func startPipeline(ctx context.Context, c kafka.Config, db *store.DB, url string
 				return projector.Run(ctx, projector.Config{Kafka: c, Instance: "bench"},
 					projector.Deps{Logger: log, Registry: prometheus.NewRegistry(), Health: health, Store: db})
 			},
-		})
+		}
+		for name, run := range services {
+			services[name] = func(ctx context.Context) error { return as(ctx, name, run) }
+		}
+		p.done <- lifecycle.Run(ctx, services)
 	}()
 	return p, nil
 }
@@ -105,7 +109,7 @@ func subscribe(ctx context.Context, c kafka.Config, keyset *secret.Keyset, url s
 }
 
 // produce writes n CDRs as fast as the broker takes them.
-func produce(ctx context.Context, c kafka.Config, payload func(i int) []byte, first, n int) error {
+func produce(ctx context.Context, c kafka.Config, payload payload, first, n int) error {
 	client, err := kgo.NewClient(append(c.Opts(), c.Producer()...)...)
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func produce(ctx context.Context, c kafka.Config, payload func(i int) []byte, fi
 	var failed atomic.Pointer[error]
 	for i := range n {
 		id := "bench-" + strconv.Itoa(first+i)
-		client.Produce(ctx, &kgo.Record{Topic: topic.CDRQueue, Key: []byte(id), Value: payload(first + i)}, func(_ *kgo.Record, err error) {
+		client.Produce(ctx, &kgo.Record{Topic: topic.CDRQueue, Key: []byte(id), Value: payload(first+i, time.Time{})}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)
 			}
@@ -193,4 +197,44 @@ func (p *pipeline) projected(ctx context.Context) error {
 		case <-every.C:
 		}
 	}
+}
+
+// latency is what the receiver saw of CDRs produced at a modest rate.
+type latency struct {
+	Count    int
+	P50, P99 time.Duration
+}
+
+// latency produces o.Rate CDRs a second for o.Seconds, each at its moment, and
+// asks the receiver how old they were.
+func (p *pipeline) latency(ctx context.Context, o Options, r *receiver, payload payload, first int) (latency, error) {
+	client, err := kgo.NewClient(append(p.kafka.Opts(), p.kafka.Producer()...)...)
+	if err != nil {
+		return latency{}, err
+	}
+	defer client.Close()
+	before, err := r.read()
+	if err != nil {
+		return latency{}, err
+	}
+	n := o.Rate * o.Seconds
+	every := time.NewTicker(time.Second / time.Duration(o.Rate))
+	defer every.Stop()
+	for i := range n {
+		select {
+		case <-ctx.Done():
+			return latency{}, ctx.Err()
+		case <-every.C:
+		}
+		id := "bench-" + strconv.Itoa(first+i)
+		client.Produce(ctx, &kgo.Record{Topic: topic.CDRQueue, Key: []byte(id), Value: payload(first+i, time.Now())}, nil)
+	}
+	if err := client.Flush(ctx); err != nil {
+		return latency{}, err
+	}
+	if err := p.arrived(ctx, r, before.Count, n); err != nil {
+		return latency{}, err
+	}
+	after, err := r.read()
+	return after.Latency, err
 }

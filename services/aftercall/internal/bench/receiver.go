@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,8 +10,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,13 +37,15 @@ func ReceiverCommand() *cobra.Command {
 
 func receive(in io.Reader, out io.Writer) error {
 	var count, opened atomic.Int64
+	var ages ages
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
+			body, _ := io.ReadAll(r.Body)
+			ages.note(body)
 			count.Add(1)
 			w.WriteHeader(http.StatusNoContent)
 		}),
@@ -59,11 +64,46 @@ func receive(in io.Reader, out io.Writer) error {
 	// Each line asks for the figures; the end of the input is the end.
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if _, err := fmt.Fprintf(out, "%d %d %d\n", count.Load(), opened.Load(), cpuTime(syscall.RUSAGE_SELF).Microseconds()); err != nil {
+		l := ages.read()
+		if _, err := fmt.Fprintf(out, "%d %d %d %d %d %d\n", count.Load(), opened.Load(), cpuTime(syscall.RUSAGE_SELF).Microseconds(),
+			l.Count, l.P50.Microseconds(), l.P99.Microseconds()); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
+}
+
+// ages are how old CDRs were that say when they were produced.
+type ages struct {
+	mu  sync.Mutex
+	all []time.Duration
+}
+
+func (a *ages) note(body []byte) {
+	_, rest, found := bytes.Cut(body, []byte(sentAt))
+	end := bytes.IndexByte(rest, ',')
+	if !found || end < 0 || rest[0] == '0' {
+		return
+	}
+	micros, err := strconv.ParseInt(string(rest[:end]), 10, 64)
+	if err != nil {
+		return
+	}
+	age := time.Since(time.UnixMicro(micros))
+	a.mu.Lock()
+	a.all = append(a.all, age)
+	a.mu.Unlock()
+}
+
+func (a *ages) read() latency {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := len(a.all)
+	if n == 0 {
+		return latency{}
+	}
+	slices.Sort(a.all)
+	return latency{Count: n, P50: a.all[n/2], P99: a.all[min(n*99/100, n-1)]}
 }
 
 func cpuTime(who int) time.Duration {
@@ -86,6 +126,7 @@ type receiver struct {
 type figures struct {
 	Count, Opened int64
 	CPU           time.Duration
+	Latency       latency
 }
 
 func startReceiver(ctx context.Context) (*receiver, error) {
@@ -125,16 +166,17 @@ func (r *receiver) read() (figures, error) {
 		return figures{}, fmt.Errorf("asking the receiver: %w", err)
 	}
 	fields := strings.Fields(line)
-	if len(fields) != 3 {
+	var n [6]int64
+	if len(fields) != len(n) {
 		return figures{}, fmt.Errorf("the receiver answered %q", line)
 	}
-	var n [3]int64
 	for i, f := range fields {
 		if n[i], err = strconv.ParseInt(f, 10, 64); err != nil {
 			return figures{}, fmt.Errorf("the receiver answered %q", line)
 		}
 	}
-	return figures{n[0], n[1], time.Duration(n[2]) * time.Microsecond}, nil
+	micros := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+	return figures{n[0], n[1], micros(n[2]), latency{int(n[3]), micros(n[4]), micros(n[5])}}, nil
 }
 
 func (r *receiver) stop() {
