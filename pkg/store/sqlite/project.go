@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,17 +19,36 @@ import (
 // rowsAtOnce is the number of rows of one insert statement.
 const rowsAtOnce = 16
 
-// Project writes a batch in one transaction.
-func (e *engine) Project(ctx context.Context, b *store.Batch) (store.Projected, error) {
+// Project writes a batch in one transaction. Its commit does not wait for the
+// disk where records of Kafka can repeat it: after a power cut the offsets, which
+// are in the same transaction, are those of the rows. What a person asked for is
+// in no record yet, and waits.
+func (e *engine) Project(ctx context.Context, b *store.Batch) (n store.Projected, err error) {
 	rows := reduce.Of(b)
-	tx, err := e.writer.BeginTx(ctx, nil)
+	conn, err := e.writer.Conn(ctx)
 	if err != nil {
-		return store.Projected{}, fmt.Errorf("beginning to project: %w", err)
+		return n, fmt.Errorf("beginning to project: %w", err)
+	}
+	defer conn.Close()
+	if len(b.Requested) == 0 {
+		if err := synchronous(ctx, conn, "normal"); err != nil {
+			return n, err
+		}
+		defer func() {
+			if back := synchronous(context.WithoutCancel(ctx), conn, "full"); back != nil {
+				// Nobody else may save something on it.
+				_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+				err = errors.Join(err, back)
+			}
+		}()
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return n, fmt.Errorf("beginning to project: %w", err)
 	}
 	defer tx.Rollback()
 	w := &write{ctx: ctx, tx: tx, clock: e.Time}
-	n, err := w.all(rows)
-	if err != nil {
+	if n, err = w.all(rows); err != nil {
 		if refused(err) {
 			err = fmt.Errorf("%w: %w", store.ErrUnstorable, err)
 		}
@@ -37,6 +58,13 @@ func (e *engine) Project(ctx context.Context, b *store.Batch) (store.Projected, 
 		return store.Projected{}, fmt.Errorf("committing what was projected: %w", err)
 	}
 	return n, nil
+}
+
+func synchronous(ctx context.Context, conn *sql.Conn, how string) error {
+	if _, err := conn.ExecContext(ctx, "pragma synchronous = "+how); err != nil {
+		return fmt.Errorf("setting how commits are synced: %w", err)
+	}
+	return nil
 }
 
 // write is one transaction on its way.
@@ -52,7 +80,7 @@ func (w *write) all(r *reduce.Rows) (n store.Projected, err error) {
 		func() (err error) { n.Events, err = w.events(r); return },
 		func() (err error) { _, err = w.insert(r.RepeatTable()); return },
 		func() (err error) { _, err = w.insert(r.DecisionTable(w.clock)); return },
-		func() (err error) { n.Deliveries, err = w.insert(r.DeliveryTable(w.clock)); return },
+		func() (err error) { n.Deliveries, err = w.deliveries(r); return },
 		func() (err error) { n.Attempts, err = w.attempts(r); return },
 		func() (err error) { n.Deferrals, err = w.insert(r.DeferralTable(w.clock)); return },
 		func() (err error) { n.Rejections, err = w.insert(r.RejectionTable(w.clock)); return },
@@ -118,22 +146,86 @@ func (w *write) events(r *reduce.Rows) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading known events: %w", err)
 	}
-	kept := r.Meet(known)
-	payloads := reduce.Table{
-		Name: "payloads", Columns: []string{"event_id", "stored_at", "payload"},
-		Conflict: "on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload",
-	}
-	payloads.Len = len(kept)
-	payloads.Row = func(i int, cells []any) []any {
-		return append(cells, kept[i].EventID, w.clock(kept[i].RoutedAt), kept[i].Payload)
-	}
-	if _, err := w.insert(r.EventTable(w.clock)); err != nil {
-		return 0, err
-	}
-	if _, err := w.insert(payloads); err != nil {
+	r.Meet(known)
+	table := r.EventTable(w.clock)
+	row := table.Row
+	table.Columns = eventColumns
+	table.Conflict = eventConflict
+	table.Row = func(i int, cells []any) []any { return append(row(i, cells), r.Events[i].Payload) }
+	if _, err := w.insert(table); err != nil {
 		return 0, err
 	}
 	return int64(len(r.Events) - len(known)), nil
+}
+
+// An event's row holds its payload.
+var (
+	eventColumns  = append(slices.Clone(reduce.EventColumns), "payload")
+	eventConflict = reduce.EventUpsert(eventColumns)
+)
+
+// deliveries writes deliveries. Most that did not begin in this batch are there,
+// as they were routed: an update that leaves the indexed columns alone costs a
+// quarter of an upsert. What is not as expected takes the upsert.
+func (w *write) deliveries(r *reduce.Rows) (int64, error) {
+	table := r.DeliveryTable(w.clock)
+	st, err := w.tx.PrepareContext(w.ctx, settleText(table.Columns))
+	if err != nil {
+		return 0, fmt.Errorf("preparing to settle deliveries: %w", err)
+	}
+	defer st.Close()
+	var settled int64
+	var others []int
+	var cells []any
+	for i := range r.Deliveries {
+		d := &r.Deliveries[i]
+		if d.Routed || d.LastRank == 0 {
+			others = append(others, i)
+			continue
+		}
+		cells = table.Row(i, cells[:0])
+		res, err := st.ExecContext(w.ctx, cells...)
+		if err != nil {
+			return 0, fmt.Errorf("settling deliveries: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return 0, fmt.Errorf("settling deliveries: %w", err)
+		} else if n == 0 {
+			others = append(others, i)
+		} else {
+			settled++
+		}
+	}
+	row := table.Row
+	table.Len = len(others)
+	table.Row = func(i int, cells []any) []any { return row(others[i], cells) }
+	n, err := w.insert(table)
+	return n + settled, err
+}
+
+// settleText is the update of a delivery by an attempt that is later than all
+// that its row knows, and that knows nothing about its identity that the row does
+// not. Its arguments are the table's columns.
+func settleText(columns []string) string {
+	mark := func(c string) string { return "$" + strconv.Itoa(slices.Index(columns, c)+1) }
+	list := func(columns []string, f func(string) string) string {
+		out := make([]string, len(columns))
+		for i, c := range columns {
+			out[i] = f(c)
+		}
+		return strings.Join(out, ", ")
+	}
+	later := func(order string) string {
+		columns := strings.Fields(order)
+		return "(" + strings.Join(columns, ", ") + ") < (" + list(columns, mark) + ")"
+	}
+	where := []string{"delivery_id = " + mark("delivery_id"), later(reduce.StateOrder), later(reduce.AttemptOrder),
+		"queued_at <= " + mark("queued_at"), "(occurred_at is not null or " + mark("occurred_at") + " is null)"}
+	for _, c := range strings.Fields(reduce.IdentityColumns) {
+		where = append(where, "("+c+" <> '' or "+mark(c)+" = '')")
+	}
+	set := strings.Fields(reduce.StateColumns + " " + reduce.AttemptColumns)
+	return "update deliveries set " + list(set, func(c string) string { return c + " = " + mark(c) }) + " where " + strings.Join(where, " and ")
 }
 
 // attempts writes attempts and counts those that are new into the hours.
@@ -141,35 +233,46 @@ func (w *write) attempts(r *reduce.Rows) (int64, error) {
 	if len(r.Attempts) == 0 {
 		return 0, nil
 	}
-	byID := make(map[string]*reduce.Attempt, len(r.Attempts))
-	for i := range r.Attempts {
-		byID[r.Attempts[i].AttemptID] = &r.Attempts[i]
+	var last int64
+	if err := w.tx.QueryRowContext(w.ctx, `select coalesce(max(rowid), 0) from attempts`).Scan(&last); err != nil {
+		return 0, fmt.Errorf("reading the last attempt: %w", err)
 	}
-	type bucket struct {
-		subscription, hour, cause, result string
-		latency                           int32
-	}
-	counts := map[bucket]int64{}
-	var added int64
-	err := w.insertReturning(r.AttemptTable(w.clock), "attempt_id", func(rows *sql.Rows) error {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		a := byID[id]
-		added++
-		counts[bucket{a.SubscriptionID, a.StartedAt.Truncate(time.Hour).Format(store.TimeLayout), a.Cause, a.Result, a.Bucket}]++
-		return nil
-	})
+	added, err := w.insert(r.AttemptTable(w.clock))
 	if err != nil {
 		return 0, err
+	}
+	isNew := func(*reduce.Attempt) bool { return true }
+	if added < int64(len(r.Attempts)) {
+		// Rows are numbered in the order of writing.
+		news := make(map[string]bool, added)
+		err := w.query(`select attempt_id from attempts where rowid > $1`, []any{last}, func(rows *sql.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			news[id] = true
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("reading which attempts are new: %w", err)
+		}
+		isNew = func(a *reduce.Attempt) bool { return news[a.AttemptID] }
+	}
+	type bucket struct {
+		subscription, cause, result string
+		hour                        time.Time
+		latency                     int32
+	}
+	counts := map[bucket]int64{}
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; isNew(a) {
+			counts[bucket{a.SubscriptionID, a.Cause, a.Result, a.StartedAt.Truncate(time.Hour), a.Bucket}]++
+		}
 	}
 	hours := reduce.Table{Name: "subscription_hours", Columns: strings.Fields("subscription_id hour cause result latency_bucket n"), Conflict: reduce.HoursConflict}
 	keys := slices.Collect(maps.Keys(counts))
 	hours.Len = len(keys)
 	hours.Row = func(i int, cells []any) []any {
 		b := keys[i]
-		return append(cells, b.subscription, b.hour, b.cause, b.result, b.latency, counts[b])
+		return append(cells, b.subscription, w.clock(b.hour), b.cause, b.result, b.latency, counts[b])
 	}
 	_, err = w.insert(hours)
 	return added, err
@@ -178,7 +281,7 @@ func (w *write) attempts(r *reduce.Rows) (int64, error) {
 // insert adds a table's rows and answers how many it touched.
 func (w *write) insert(t reduce.Table) (int64, error) {
 	var n int64
-	err := w.each(t, "", func(st *sql.Stmt, args []any) error {
+	err := w.each(t, func(st *sql.Stmt, args []any) error {
 		res, err := st.ExecContext(w.ctx, args...)
 		if err != nil {
 			return err
@@ -190,21 +293,11 @@ func (w *write) insert(t reduce.Table) (int64, error) {
 	return n, err
 }
 
-func (w *write) insertReturning(t reduce.Table, returning string, scan func(*sql.Rows) error) error {
-	return w.each(t, " returning "+returning, func(st *sql.Stmt, args []any) error {
-		rows, err := st.QueryContext(w.ctx, args...)
-		if err != nil {
-			return err
-		}
-		return drain(rows, scan)
-	})
-}
-
 // each runs the insert of a table over its rows, rowsAtOnce at a time.
-func (w *write) each(t reduce.Table, tail string, run func(*sql.Stmt, []any) error) error {
+func (w *write) each(t reduce.Table, run func(*sql.Stmt, []any) error) error {
 	for i := 0; i < t.Len; {
 		size := min(rowsAtOnce, t.Len-i)
-		st, err := w.tx.PrepareContext(w.ctx, insertText(t, size)+tail)
+		st, err := w.tx.PrepareContext(w.ctx, insertText(t, size))
 		if err != nil {
 			return fmt.Errorf("preparing to write %s: %w", t.Name, err)
 		}

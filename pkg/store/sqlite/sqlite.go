@@ -2,10 +2,10 @@
 // server.
 //
 // Writes go through one connection, one after the other; reads have their own
-// and see a consistent state meanwhile (WAL). Every commit is synced to disk
-// (synchronous=FULL): history could be projected again from Kafka, but an
-// answer that a subscription or a token was saved must outlive a power cut, and
-// one sync for a batch of thousands costs nothing that one would notice.
+// and see a consistent state meanwhile (WAL). A commit is synced to disk
+// (synchronous=FULL): an answer that a subscription or a token was saved must
+// outlive a power cut. Only what is projected from Kafka is not waited for: it
+// can be projected again, from the offsets that are in the same transaction.
 package sqlite
 
 import (

@@ -122,7 +122,7 @@ func (r *reducer) event(m *aftercallv1.Event) {
 		r.deliver(&Delivery{
 			DeliveryID: store.CleanID(d.GetDeliveryId()), EventID: e.EventID, SubscriptionID: store.CleanID(d.GetSubscriptionId()),
 			Tenant: e.Tenant, EventType: e.EventType, CallID: e.CallID, Cause: e.Cause,
-			OccurredAt: e.OccurredAt, QueuedAt: routed,
+			OccurredAt: e.OccurredAt, QueuedAt: routed, Routed: true,
 			State: store.StateQueued, Rank: rankQueued, UpdatedAt: routed,
 		})
 	}

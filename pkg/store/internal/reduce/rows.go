@@ -134,6 +134,8 @@ func (k decisionKey) less(o decisionKey) bool {
 type Delivery struct {
 	DeliveryID, EventID, SubscriptionID, Tenant, EventType, CallID, Cause, RequestID, RequestedBy string
 	OccurredAt, QueuedAt                                                                          time.Time
+	// Routed says that the record that begins it is among those of the batch.
+	Routed bool
 
 	State, Reason string
 	NextAttemptAt time.Time
@@ -167,6 +169,7 @@ func (d *Delivery) merge(o *Delivery) {
 	fill(&d.Cause, o.Cause)
 	fill(&d.RequestID, o.RequestID)
 	fill(&d.RequestedBy, o.RequestedBy)
+	d.Routed = d.Routed || o.Routed
 	if d.OccurredAt.IsZero() {
 		d.OccurredAt = o.OccurredAt
 	}

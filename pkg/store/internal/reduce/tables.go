@@ -44,9 +44,7 @@ var (
 
 // Upserts. They say in SQL what merge, later and Before say in Go.
 var (
-	EventConflict = `on conflict (event_id) do update set ` + assignAll("event_id", EventColumns) + `
-		where (excluded.duplicate, excluded.routed_at, excluded.src_topic, excluded.src_partition, excluded.src_offset)
-		    < (events.duplicate, events.routed_at, events.src_topic, events.src_partition, events.src_offset)`
+	EventConflict    = EventUpsert(EventColumns)
 	deliveryConflict = deliveryUpsert()
 	endpointConflict = `on conflict (subscription_id) do update set
 		last_attempt_id = case when (excluded.last_attempt_at, excluded.last_attempt_id) > (endpoints.last_attempt_at, endpoints.last_attempt_id) then excluded.last_attempt_id else endpoints.last_attempt_id end,
@@ -61,9 +59,26 @@ const doNothing = `on conflict do nothing`
 // HoursConflict adds up the counters of subscription_hours.
 const HoursConflict = `on conflict (subscription_id, hour, cause, result, latency_bucket) do update set n = subscription_hours.n + excluded.n`
 
+// Columns of deliveries: those that any record fills in, and the two groups that
+// change together, each with what orders it.
+const (
+	IdentityColumns = "event_id subscription_id tenant event_type call_id cause request_id requested_by"
+	StateOrder      = "state_rank made put_off deferrals updated_at updated_by"
+	StateColumns    = "state reason next_attempt_at " + StateOrder
+	AttemptOrder    = "last_rank attempt last_attempt_at last_attempt_id"
+	AttemptColumns  = AttemptOrder + " attempts_allowed result error_class http_status call_end_to_delivered_ms"
+)
+
+// EventUpsert is the upsert of events with these columns.
+func EventUpsert(columns []string) string {
+	return `on conflict (event_id) do update set ` + assignAll("event_id", columns) + `
+		where (excluded.duplicate, excluded.routed_at, excluded.src_topic, excluded.src_partition, excluded.src_offset)
+		    < (events.duplicate, events.routed_at, events.src_topic, events.src_partition, events.src_offset)`
+}
+
 func deliveryUpsert() string {
 	var set []string
-	for _, c := range split(`event_id subscription_id tenant event_type call_id cause request_id requested_by`) {
+	for _, c := range split(IdentityColumns) {
 		set = append(set, c+" = case when deliveries."+c+" = '' then excluded."+c+" else deliveries."+c+" end")
 	}
 	set = append(set,
@@ -75,10 +90,8 @@ func deliveryUpsert() string {
 			set = append(set, c+" = case when "+newer+" then excluded."+c+" else deliveries."+c+" end")
 		}
 	}
-	group("state_rank made put_off deferrals updated_at updated_by",
-		"state reason next_attempt_at state_rank made put_off deferrals updated_at updated_by")
-	group("last_rank attempt last_attempt_at last_attempt_id",
-		"last_rank attempt last_attempt_at last_attempt_id attempts_allowed result error_class http_status call_end_to_delivered_ms")
+	group(StateOrder, StateColumns)
+	group(AttemptOrder, AttemptColumns)
 	return "on conflict (delivery_id) do update set " + strings.Join(set, ",\n\t")
 }
 

@@ -46,7 +46,10 @@ create table events (
   src_topic     text not null,
   src_partition integer not null,
   src_offset    integer not null,
-  detail        blob not null
+  detail        blob not null,
+  -- The CDR, until it expires: in the row, for a table of its own would need a
+  -- second index of ids, which are digests and cost a page each.
+  payload       blob
 );
 create index events_time on events (occurred_at);
 create index events_call on events (call_id) where call_id <> '';
@@ -71,12 +74,17 @@ create table event_decisions (
 );
 create index event_decisions_subscription on event_decisions (subscription_id, occurred_at);
 
-create table payloads (
-  event_id  text primary key,
-  stored_at text not null,
-  payload   blob not null
-);
-create index payloads_time on payloads (stored_at);
+create index events_payload on events (routed_at) where payload is not null;
+
+-- The payloads as PostgreSQL has them. Expiring one deletes it here.
+create view payloads as
+select event_id, routed_at as stored_at, payload from events where payload is not null;
+-- +goose StatementBegin
+create trigger payloads_expire instead of delete on payloads
+begin
+  update events set payload = null where event_id = old.event_id;
+end;
+-- +goose StatementEnd
 
 create table deliveries (
   delivery_id     text primary key,
@@ -346,7 +354,7 @@ drop table rejections;
 drop table deferrals;
 drop table attempts;
 drop table deliveries;
-drop table payloads;
+drop view payloads;
 drop table event_decisions;
 drop table event_repeats;
 drop table events;
