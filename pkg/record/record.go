@@ -22,6 +22,9 @@ import (
 // as "delivery/1".
 const Header = "aftercall-record"
 
+// KindStopRetry is the kind of a StopRetry, which stands between subscriptions.
+const KindStopRetry = "stop-retry/1"
+
 // ErrUnknownVersion says that a record is of a kind or major version that this
 // build does not know. The record is not damaged: a newer build reads it.
 var ErrUnknownVersion = errors.New("unknown record version")
@@ -46,7 +49,7 @@ func kindOf(m proto.Message) string {
 	case *aftercallv1.Subscription:
 		return "subscription/1"
 	case *aftercallv1.StopRetry:
-		return "stop-retry/1"
+		return KindStopRetry
 	}
 	panic(fmt.Sprintf("record: no kind for %T", m))
 }
@@ -67,7 +70,7 @@ func newOf(kind string) proto.Message {
 		return &aftercallv1.EndpointChange{}
 	case "subscription/1":
 		return &aftercallv1.Subscription{}
-	case "stop-retry/1":
+	case KindStopRetry:
 		return &aftercallv1.StopRetry{}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -51,6 +52,33 @@ func (d *DB) Events(ctx context.Context, q EventQuery) ([]Event, string, error) 
 		return nil, "", fmt.Errorf("reading events: %w", err)
 	}
 	return pageOf(d, "events", out, limit, func(e *Event) (time.Time, string) { return e.OccurredAt, e.EventID })
+}
+
+// RecentEvents calls fn with the last events that calls ended with, newest first,
+// at most limit of them, until it answers false. payload is nil where it has
+// expired, or when it was not asked for. Neither is to be kept.
+func (d *DB) RecentEvents(ctx context.Context, limit int, payloads bool, fn func(e *Event, payload []byte) bool) error {
+	column, join := `null`, ``
+	if payloads {
+		column, join = `p.payload`, ` left join payloads p on p.event_id = e.event_id`
+	}
+	done := errors.New("enough")
+	err := d.read(ctx, `select `+eventColumns+`, `+column+` from events e`+join+` where e.cause = 'call_ended' and e.duplicate = 0
+		order by e.occurred_at desc, e.event_id desc limit `+strconv.Itoa(limit), nil, func(rows *sql.Rows) error {
+		var e Event
+		var payload []byte
+		if err := e.scan(rows, &payload); err != nil {
+			return err
+		}
+		if !fn(&e, payload) {
+			return done
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, done) {
+		return fmt.Errorf("reading the last events: %w", err)
+	}
+	return nil
 }
 
 // Event is one event with what was decided about it.

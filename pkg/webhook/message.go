@@ -8,7 +8,9 @@ import (
 // Message is what the headers of one attempt are made of.
 type Message struct {
 	// ID is the webhook-id: the same on every attempt.
-	ID         string
+	ID string
+	// OriginalID is the event's id where ID is another one: "as a new event".
+	OriginalID string
 	EventType  string
 	DeliveryID string
 	// Attempt counts from 1.
@@ -36,7 +38,7 @@ type Message struct {
 // Headers returns the headers of the attempt followed by the Additional Webhook
 // Headers, in the order of sending. Host and content-length are the transport's.
 func (m Message) Headers(additional []Header) []Header {
-	headers := make([]Header, 0, 13+len(additional))
+	headers := make([]Header, 0, 14+len(additional))
 	add := func(name, value string) { headers = append(headers, Header{Name: name, Value: value}) }
 	add("content-type", m.ContentType)
 	// An additional user-agent takes the place of ours, not one beside it; so
@@ -60,6 +62,9 @@ func (m Message) Headers(additional []Header) []Header {
 	add("aftercall-delivery-id", m.DeliveryID)
 	add("aftercall-attempt", strconv.Itoa(m.Attempt))
 	add("aftercall-cause", m.Cause)
+	if m.OriginalID != "" {
+		add("aftercall-original-id", m.OriginalID)
+	}
 	if m.Test {
 		add("webhook-test", "true")
 	}

@@ -81,6 +81,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a := &API{store: db, webhooks: service, logger: logger, huma: humago.New(mux, config), scopes: map[string]string{}}
 	a.huma.UseMiddleware(a.authorize)
 	a.subscriptions()
+	a.care()
 	a.history()
 	a.eventTypes()
 	a.tokens()
@@ -229,9 +230,9 @@ func newError(status int, msg string, errs ...error) huma.StatusError {
 			f.Pointer, f.Message = pointer(d.Location), d.Message
 			if d.Message == "unexpected property" {
 				f.Code, f.Message = problem.CodeUnknownField, "There is no such field."
-				for name := range webhooks.Later {
-					if strings.HasSuffix(f.Pointer, "/"+name) {
-						f.Code, f.Message = problem.CodeNotAvailableYet, "This is not available yet."
+				for name, message := range webhooks.Actions {
+					if f.Pointer == "/"+name {
+						f.Code, f.Message = problem.CodeInvalid, message
 					}
 				}
 			}

@@ -50,6 +50,20 @@ type ResendKey struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Repeating a request with the same key resends once."`
 }
 
+// resendRequest may come without a body.
+type resendRequest struct {
+	ID string `path:"id" maxLength:"80"`
+	ResendKey
+	Body *webhooks.ResendOptions
+}
+
+func (r *resendRequest) options() webhooks.ResendOptions {
+	if r.Body == nil {
+		return webhooks.ResendOptions{}
+	}
+	return *r.Body
+}
+
 type resendAnswer struct {
 	Location string `header:"Location"`
 	Body     webhooks.Resent
@@ -91,11 +105,8 @@ func (a *API) history() {
 	resends := []int{http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusServiceUnavailable}
 	route(a, access.Resend, huma.Operation{OperationID: "resendAttempt", Method: http.MethodPost, Path: "/attempts/{id}/resend", Summary: "Resend", Tags: []string{"History"},
 		Description: "Sends the event of this attempt's delivery to its webhook once more: one try, with the URL, headers and secret of now.", DefaultStatus: http.StatusAccepted, Errors: resends},
-		func(ctx context.Context, in *struct {
-			ByID
-			ResendKey
-		}) (*resendAnswer, error) {
-			r, err := a.webhooks.ResendAttempt(ctx, in.ID, in.IdempotencyKey, actor(ctx))
+		func(ctx context.Context, in *resendRequest) (*resendAnswer, error) {
+			r, err := a.webhooks.ResendAttempt(ctx, in.ID, in.IdempotencyKey, in.options(), actor(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -126,15 +137,23 @@ func (a *API) history() {
 
 	route(a, access.Resend, huma.Operation{OperationID: "resendDelivery", Method: http.MethodPost, Path: "/deliveries/{id}/resend", Summary: "Resend a delivery", Tags: []string{"History"},
 		Description: "One try, with the URL, headers and secret of now. Answered after Kafka has acknowledged it.", DefaultStatus: http.StatusAccepted, Errors: resends},
-		func(ctx context.Context, in *struct {
-			ByID
-			ResendKey
-		}) (*resendAnswer, error) {
-			r, err := a.webhooks.ResendDelivery(ctx, in.ID, in.IdempotencyKey, actor(ctx))
+		func(ctx context.Context, in *resendRequest) (*resendAnswer, error) {
+			r, err := a.webhooks.ResendDelivery(ctx, in.ID, in.IdempotencyKey, in.options(), actor(ctx))
 			if err != nil {
 				return nil, err
 			}
 			return resent(r), nil
+		})
+
+	route(a, access.Resend, huma.Operation{OperationID: "stopDelivery", Method: http.MethodPost, Path: "/deliveries/{id}/stop", Summary: "Stop retrying a delivery", Tags: []string{"History"},
+		Description: "Its retries end: stopped(stopped). A request under way is not called back. 409 when it has come to its end already.", DefaultStatus: http.StatusAccepted,
+		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}},
+		func(ctx context.Context, in *ByID) (*struct{ Body Delivery }, error) {
+			d, err := a.webhooks.StopDelivery(ctx, in.ID, actor(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body Delivery }{deliveryRow(*d)}, nil
 		})
 
 	route(a, access.Read, huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/events", Summary: "Events: the CDRs as routed", Tags: []string{"History"}, Errors: pages},

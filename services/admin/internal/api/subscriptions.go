@@ -29,7 +29,7 @@ type subscriptionAnswer struct {
 
 func saved(s *webhooks.Saved, status int) *subscriptionAnswer {
 	v := webhooks.View(s.Subscription)
-	v.SigningSecret = s.Secret
+	v.SigningSecret, v.AbpSecret = s.Secret, s.AbpSecret
 	v.Published = &s.Published
 	if !s.Published {
 		status = http.StatusAccepted

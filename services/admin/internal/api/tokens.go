@@ -106,11 +106,7 @@ func (a *API) audit(ctx context.Context, action, object string) {
 // and do nothing. They are not in the document.
 func (a *API) notYet() {
 	for _, r := range []struct{ id, method, path, scope string }{
-		{"rotateSecret", http.MethodPost, "/subscriptions/{id}/rotate-secret", access.Write},
-		{"pauseSubscription", http.MethodPost, "/subscriptions/{id}/pause", access.Write},
 		{"sendWaiting", http.MethodPost, "/subscriptions/{id}/send-waiting", access.Resend},
-		{"stopWaiting", http.MethodPost, "/subscriptions/{id}/stop-waiting", access.Resend},
-		{"stopDelivery", http.MethodPost, "/deliveries/{id}/stop", access.Resend},
 		{"planReplay", http.MethodPost, "/replays", access.Replay},
 		{"listReplays", http.MethodGet, "/replays", access.Read},
 		{"stream", http.MethodGet, "/stream", access.Read},

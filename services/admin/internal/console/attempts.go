@@ -200,7 +200,8 @@ func (c *Console) resend(w http.ResponseWriter, r *http.Request) error {
 	if len(r.URL.Path) > 9 && r.URL.Path[:10] == "/attempts/" {
 		send = c.Webhooks.ResendAttempt
 	}
-	resent, err := send(r.Context(), id, "", actor(r))
+	o := webhooks.ResendOptions{AsNewEvent: r.PostForm.Get("as_new_event") != "", StopWaiting: r.PostForm.Get("stop_waiting") != ""}
+	resent, err := send(r.Context(), id, "", o, actor(r))
 	if err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 			release()
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // being told to stop is no error
 		}
 		if err != nil {
 			p.logger.Warn("publisher.interrupted", zap.Error(err))
@@ -230,6 +230,12 @@ func (p *Publisher) lead(ctx context.Context, once bool) error {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
+			if record.Kind(r) == record.KindStopRetry {
+				p.mu.Lock()
+				p.end = max(p.end, next)
+				p.mu.Unlock()
+				return
+			}
 			m, err := record.OpenAs[*aftercallv1.Subscription](r)
 			if err != nil {
 				p.logger.Warn("subscription.unreadable", zap.Int64("offset", r.Offset), zap.Error(err))

@@ -30,8 +30,9 @@ var Types = []string{topic.TypeQueue, topic.TypeIvr, topic.TypeAgent, topic.Type
 // Saved is what came of a change.
 type Saved struct {
 	Subscription *subscription.Subscription
-	// Secret is the signing secret that was made, "" when it was brought.
-	Secret string
+	// Secret is the signing secret that was made, "" when it was brought;
+	// AbpSecret is that of the abp format.
+	Secret, AbpSecret string
 	// Published is false while Kafka has not acknowledged it.
 	Published bool
 }
@@ -54,11 +55,8 @@ func (s *Service) Create(ctx context.Context, id string, in Input, by store.Acto
 	if !brought {
 		signing = webhook.NewSecret(s.random())
 	}
-	var fields []problem.Field
-	if _, err := webhook.ParseSecret(signing); err != nil {
-		fields = append(fields, problem.Field{Pointer: "/signing_secret", Code: problem.CodeInvalid, Message: sentence(err.Error())})
-	}
-	if err := s.apply(ctx, nil, next, in, fields); err != nil {
+	saved := &Saved{Subscription: next}
+	if err := s.apply(ctx, nil, saved, in, checkSecrets(signing, in.AbpSecret)); err != nil {
 		return nil, err
 	}
 	sealed, err := s.Sealer.Seal(id, secret.FieldSecret, []byte(signing))
@@ -72,7 +70,7 @@ func (s *Service) Create(ctx context.Context, id string, in Input, by store.Acto
 		}
 		return nil, err
 	}
-	saved := &Saved{Subscription: next, Published: s.publish(ctx, id)}
+	saved.Published = s.publish(ctx, id)
 	if !brought {
 		saved.Secret = signing
 	}
@@ -121,10 +119,10 @@ func (s *Service) change(ctx context.Context, current *subscription.Subscription
 	next.UpdatedAt = s.now()
 	var fields []problem.Field
 	if in.SigningSecret != "" {
-		fields = append(fields, problem.Field{Pointer: "/signing_secret", Code: problem.CodeNotAvailableYet,
-			Message: "A signing secret can be brought on creation only: rotation is not available yet."})
+		fields = append(fields, useRotation)
 	}
-	if err := s.apply(ctx, current, &next, in, fields); err != nil {
+	saved := &Saved{Subscription: &next}
+	if err := s.apply(ctx, current, saved, in, append(fields, checkSecrets("", in.AbpSecret)...)); err != nil {
 		return nil, err
 	}
 	if next.Active {
@@ -133,7 +131,22 @@ func (s *Service) change(ctx context.Context, current *subscription.Subscription
 	if err := s.Store.UpdateSubscription(ctx, &next, version, by); err != nil {
 		return nil, err
 	}
-	return &Saved{Subscription: &next, Published: s.publish(ctx, next.ID)}, nil
+	saved.Published = s.publish(ctx, next.ID)
+	return saved, nil
+}
+
+// useRotation refuses a signing secret in a change: replaced in place, the old
+// one would stop verifying at once.
+var useRotation = problem.Field{Pointer: "/signing_secret", Code: problem.CodeInvalid,
+	Message: "A signing secret is replaced by rotate-secret, so that the old one signs for 24 hours more."}
+
+// checkSecrets says what is wrong with secrets that were brought.
+func checkSecrets(signing, abp string) []problem.Field {
+	var fields []problem.Field
+	for _, f := range subscription.CheckSecrets(signing, strings.TrimSpace(abp)) {
+		fields = append(fields, problem.Field{Pointer: f.Pointer, Code: f.Code, Message: f.Message})
+	}
+	return fields
 }
 
 // Delete ends a webhook. Its history stays. version 0 stands for whatever is
@@ -164,9 +177,10 @@ func (s *Service) publish(ctx context.Context, id string) bool {
 	return true
 }
 
-// apply writes in over next, checks it, and seals what is secret. current is
+// apply writes in over what is to be saved, checks it, and seals what is secret. current is
 // what it was, nil for a new one. fields are faults already known.
-func (s *Service) apply(ctx context.Context, current, next *subscription.Subscription, in Input, fields []problem.Field) error {
+func (s *Service) apply(ctx context.Context, current *subscription.Subscription, saved *Saved, in Input, fields []problem.Field) error {
+	next := saved.Subscription
 	fault := func(pointer, code, message string) {
 		fields = append(fields, problem.Field{Pointer: pointer, Code: code, Message: message})
 	}
@@ -176,7 +190,7 @@ func (s *Service) apply(ctx context.Context, current, next *subscription.Subscri
 	next.Events = in.Events
 	next.Format = in.Format
 	next.OUScope = strings.TrimSpace(in.OUScope)
-	next.Filter = in.Filter
+	next.Filter = strings.TrimSpace(in.Filter)
 	next.RateLimit = in.RateLimit
 	next.MaxConcurrency = in.MaxConcurrency
 	next.Schedule = in.Schedule
@@ -188,7 +202,10 @@ func (s *Service) apply(ctx context.Context, current, next *subscription.Subscri
 	next.Timeout = timeout
 	next.Headers = mergeHeaders(current, in.Headers, fault)
 	next.SetDefaults()
-	fields = append(fields, notYet(next)...)
+	abp := strings.TrimSpace(in.AbpSecret)
+	if abp != "" && next.Format != subscription.FormatAbp {
+		fault("/abp_secret", problem.CodeInvalid, "This secret goes with the payload format abp.")
+	}
 
 	for _, f := range subscription.Validate(next, s.Rules) {
 		if !slices.ContainsFunc(fields, func(have problem.Field) bool { return have.Pointer == f.Pointer }) {
@@ -221,6 +238,26 @@ func (s *Service) apply(ctx context.Context, current, next *subscription.Subscri
 		}
 		h.Sealed, h.Value = sealed, ""
 	}
+	return s.applyAbp(saved, abp)
+}
+
+// applyAbp seals the secret of the abp format: the one that was brought, or a new
+// one where there is none yet.
+func (s *Service) applyAbp(saved *Saved, brought string) error {
+	next := saved.Subscription
+	if next.Format != subscription.FormatAbp || brought == "" && len(next.SealedAbpSecret) > 0 {
+		return nil
+	}
+	text := brought
+	if text == "" {
+		text = webhook.NewAbpSecret(s.random())
+		saved.AbpSecret = text
+	}
+	sealed, err := s.Sealer.Seal(next.ID, secret.FieldAbpSecret, []byte(text))
+	if err != nil {
+		return err
+	}
+	next.SealedAbpSecret = sealed
 	return nil
 }
 

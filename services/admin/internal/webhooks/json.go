@@ -27,12 +27,13 @@ type Input struct {
 	Events         []string      `json:"events" doc:"Webhook Events: the event types to send." example:"[\"App.QueueWebhook\"]"`
 	Headers        []InputHeader `json:"headers,omitempty" doc:"Additional Webhook Headers."`
 	SigningSecret  string        `json:"signing_secret,omitempty" doc:"An existing secret to sign with (whsec_…), on creation only. Without it one is made and answered once."`
-	Format         string        `json:"format,omitempty" doc:"Payload format. Only cdr, the record byte for byte, is available yet." example:"cdr"`
+	AbpSecret      string        `json:"abp_secret,omitempty" doc:"With the format abp: an existing secret of ASP.NET Zero (whs_…). Without it one is made and answered once."`
+	Format         string        `json:"format,omitempty" doc:"Payload format: cdr (the record byte for byte), standard, cloudevents or abp (as ASP.NET Zero sends)." example:"cdr"`
 	OUScope        string        `json:"ou_scope,omitempty" doc:"Organization unit: only records at or below it. Empty: all." example:"Root/Sales"`
-	Filter         string        `json:"filter,omitempty" doc:"Not available yet."`
+	Filter         string        `json:"filter,omitempty" doc:"A CEL expression over cdr and event: only what makes it true is sent. Empty: everything." example:"cdr.QueueName == \"Sales\" && cdr.TalkTime > 60"`
 	Timeout        string        `json:"timeout,omitempty" doc:"Until the response header, 1s to 25s." example:"15s"`
 	MaxConcurrency int           `json:"max_concurrency,omitempty" doc:"Requests at a time, 1 to 512." example:"8"`
-	RateLimit      float64       `json:"rate_limit,omitempty" doc:"Not available yet."`
+	RateLimit      float64       `json:"rate_limit,omitempty" doc:"Deliveries a second at most, 0 for no limit." example:"25"`
 	Schedule       string        `json:"schedule,omitempty" doc:"When failed deliveries are tried again: once, 1h or 72h." example:"72h"`
 	Description    string        `json:"description,omitempty"`
 }
@@ -62,11 +63,15 @@ type Subscription struct {
 	Schedule       string               `json:"schedule"`
 	Description    string               `json:"description"`
 	DisabledReason string               `json:"disabled_reason,omitempty"`
-	PausedUntil    wire.Time            `json:"paused_until,omitzero"`
-	CreatedAt      wire.Time            `json:"created_at"`
-	UpdatedAt      wire.Time            `json:"updated_at"`
+	PausedUntil    wire.Time            `json:"paused_until,omitzero" doc:"Left out when it is not paused."`
+	// PreviousSecretUntil is set while two secrets sign.
+	PreviousSecretUntil wire.Time `json:"previous_secret_until,omitzero" doc:"After a rotation: until when the previous signing secret signs too."`
+	DiscardBefore       wire.Time `json:"discard_before,omitzero" doc:"Deliveries queued before this are stopped."`
+	CreatedAt           wire.Time `json:"created_at"`
+	UpdatedAt           wire.Time `json:"updated_at"`
 	// SigningSecret is there once: in the answer to the creation that made it.
 	SigningSecret string `json:"signing_secret,omitempty" doc:"Only in the answer to the creation that made it. It is not shown again."`
+	AbpSecret     string `json:"abp_secret,omitempty" doc:"Only in the answer to the change that made it. It is not shown again."`
 	// Published is false when Kafka did not acknowledge the change yet.
 	Published *bool `json:"published,omitempty" doc:"On changes: false (and status 202) when the change is saved but Kafka has not acknowledged it yet. It counts as soon as Kafka answers."`
 }
@@ -85,7 +90,14 @@ func View(s *subscription.Subscription) Subscription {
 		Events: slices.Clone(s.Events), Headers: []SubscriptionHeader{}, Format: s.Format, OUScope: s.OUScope, Filter: s.Filter,
 		Timeout: s.Timeout.String(), MaxConcurrency: s.MaxConcurrency, RateLimit: s.RateLimit, Schedule: s.Schedule,
 		Description: s.Description, DisabledReason: s.DisabledReason,
-		PausedUntil: wire.At(s.PausedUntil), CreatedAt: wire.At(s.CreatedAt), UpdatedAt: wire.At(s.UpdatedAt),
+		DiscardBefore: wire.At(s.DiscardBefore), CreatedAt: wire.At(s.CreatedAt), UpdatedAt: wire.At(s.UpdatedAt),
+	}
+	now := time.Now()
+	if now.Before(s.PausedUntil) {
+		v.PausedUntil = wire.At(s.PausedUntil)
+	}
+	if len(s.SealedPreviousSecret) > 0 && now.Before(s.PreviousSecretUntil) {
+		v.PreviousSecretUntil = wire.At(s.PreviousSecretUntil)
 	}
 	if v.Events == nil {
 		v.Events = []string{}
@@ -122,8 +134,7 @@ func Merge(s *subscription.Subscription, patch []byte) (Input, error) {
 		return Input{}, problem.New(400, problem.CodeInvalid, "The body is not a JSON object: it looks like {\"active\": false}.")
 	}
 	if _, there := change["signing_secret"]; there {
-		return Input{}, problem.Invalid(problem.Field{Pointer: "/signing_secret", Code: problem.CodeNotAvailableYet,
-			Message: "A signing secret can be brought on creation only: rotation is not available yet."})
+		return Input{}, problem.Invalid(useRotation)
 	}
 	var fields []problem.Field
 	for name := range change {
@@ -152,18 +163,22 @@ func Merge(s *subscription.Subscription, patch []byte) (Input, error) {
 
 // known are the fields of Input.
 var known = map[string]bool{
-	"name": true, "endpoint": true, "active": true, "events": true, "headers": true, "signing_secret": true, "format": true,
+	"name": true, "endpoint": true, "active": true, "events": true, "headers": true, "signing_secret": true, "abp_secret": true, "format": true,
 	"ou_scope": true, "filter": true, "timeout": true, "max_concurrency": true, "rate_limit": true, "schedule": true, "description": true,
 }
 
-// Later are fields of features that are designed and not built.
-var Later = map[string]bool{"paused_until": true, "abp_secret": true, "discard_before": true, "released": true}
+// Actions are members of a subscription that have an action of their own.
+var Actions = map[string]string{
+	"paused_until": "This is set by pause and resume.", "discard_before": "This is set by stop-waiting.",
+	"previous_secret_until": "This is set by rotate-secret.", "released": "This is set by send-waiting.",
+}
 
 func unknown(name string) problem.Field {
-	if Later[name] {
-		return problem.Field{Pointer: "/" + escapePointer(name), Code: problem.CodeNotAvailableYet, Message: "This is not available yet."}
+	f := problem.Field{Pointer: "/" + escapePointer(name), Code: problem.CodeUnknownField, Message: "There is no such field."}
+	if message, ok := Actions[name]; ok {
+		f.Code, f.Message = problem.CodeInvalid, message
 	}
-	return problem.Field{Pointer: "/" + escapePointer(name), Code: problem.CodeUnknownField, Message: "There is no such field."}
+	return f
 }
 
 func mergePatch(target any, patch map[string]any) any {

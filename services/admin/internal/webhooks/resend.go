@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -24,29 +25,78 @@ type Resent struct {
 	DeliveryID string `json:"delivery_id" doc:"The new delivery. Ask /deliveries/{id} what became of it."`
 	EventID    string `json:"event_id"`
 	RequestID  string `json:"request_id" doc:"The Idempotency-Key, or the id that was made in its place."`
+	// StoppedDeliveryID is the delivery whose retry was stopped.
+	StoppedDeliveryID string `json:"stopped_delivery_id,omitempty" doc:"The delivery whose scheduled retry was stopped."`
+}
+
+// ResendOptions are choices of a resend.
+type ResendOptions struct {
+	AsNewEvent  bool `json:"as_new_event,omitempty" doc:"With a webhook-id of its own, for receivers that remember ids and would ignore a known one. The header aftercall-original-id carries the event's."`
+	StopWaiting bool `json:"stop_waiting,omitempty" doc:"Stop the retry that this delivery still waits for, once the resend is acknowledged."`
 }
 
 // ResendDelivery sends the event of a delivery to its webhook once more: one
 // try, with the URL, headers and secret of now. requestID, "" for a fresh one,
-// makes repeating it safe.
-func (s *Service) ResendDelivery(ctx context.Context, deliveryID, requestID string, by store.Actor) (*Resent, error) {
+// makes repeating it safe: the options of the first request with it count.
+func (s *Service) ResendDelivery(ctx context.Context, deliveryID, requestID string, o ResendOptions, by store.Actor) (*Resent, error) {
 	d, err := s.Store.Delivery(ctx, deliveryID)
 	if err != nil {
 		return nil, err
 	}
-	return s.resend(ctx, d.EventID, d.SubscriptionID, requestID, by)
+	resent, err := s.resend(ctx, d.EventID, d.SubscriptionID, requestID, o, by)
+	if err != nil || !o.StopWaiting || ended(d.State) {
+		return resent, err
+	}
+	// Repeated with the same key, a request that failed here stops it then.
+	if err := s.stop(ctx, d, by); err != nil {
+		return nil, err
+	}
+	resent.StoppedDeliveryID = d.DeliveryID
+	return resent, nil
+}
+
+// ended says that nothing more happens to a delivery in this state.
+func ended(state string) bool {
+	return state == store.StateDelivered || state == store.StateGivenUp || state == store.StateStopped
+}
+
+// StopDelivery ends the retries of one delivery. A request that is under way when
+// it is asked for is not called back.
+func (s *Service) StopDelivery(ctx context.Context, deliveryID string, by store.Actor) (*store.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	if ended(d.State) {
+		return nil, problem.New(http.StatusConflict, "delivery_ended", "Nothing waits: this delivery has come to its end already.")
+	}
+	return d, s.stop(ctx, d, by)
+}
+
+// stopFor is how long a sender has to remember it: nothing waits longer than the
+// maximum age.
+const stopFor = 73 * time.Hour
+
+func (s *Service) stop(ctx context.Context, d *store.Delivery, by store.Actor) error {
+	now := s.now()
+	m := &aftercallv1.StopRetry{DeliveryId: d.DeliveryID, Until: timestamppb.New(now.Add(stopFor)), RequestedBy: by.Name}
+	if err := s.produce(ctx, record.New(topic.Subscriptions, record.StopKey(d.DeliveryID), m, now)); err != nil {
+		return err
+	}
+	s.audit(context.WithoutCancel(ctx), by, "delivery.stopped", d.DeliveryID, map[string]string{"event": d.EventID, "subscription": d.SubscriptionID})
+	return nil
 }
 
 // ResendAttempt is ResendDelivery for the delivery that an attempt belongs to.
-func (s *Service) ResendAttempt(ctx context.Context, attemptID, requestID string, by store.Actor) (*Resent, error) {
+func (s *Service) ResendAttempt(ctx context.Context, attemptID, requestID string, o ResendOptions, by store.Actor) (*Resent, error) {
 	a, err := s.Store.Attempt(ctx, attemptID)
 	if err != nil {
 		return nil, err
 	}
-	return s.resend(ctx, a.EventID, a.SubscriptionID, requestID, by)
+	return s.ResendDelivery(ctx, a.DeliveryID, requestID, o, by)
 }
 
-func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID string, by store.Actor) (*Resent, error) {
+func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID string, o ResendOptions, by store.Actor) (*Resent, error) {
 	requestID = strings.TrimSpace(requestID)
 	if requestID == "" {
 		requestID = uuid.Must(uuid.NewV7()).String()
@@ -103,6 +153,10 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 		Position:            &aftercallv1.Position{Topic: event.Position.Topic, Partition: event.Position.Partition, Offset: event.Position.Offset},
 		SingleTry:           true,
 	}
+	if o.AsNewEvent {
+		// As unique as the delivery, and the same when a request is repeated.
+		m.WebhookId = "evt_" + strings.TrimPrefix(answer.DeliveryID, "dlv_")
+	}
 	if err := s.produce(ctx, record.New(topic.Deliveries, record.ShardKey(m, sub.MaxConcurrency), m, now)); err != nil {
 		return nil, err
 	}
@@ -112,7 +166,11 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 	if err := s.Store.AddDelivery(ctx, m, by.Name); err != nil {
 		s.Logger.Warn("delivery.unstored", zap.String("delivery", m.GetDeliveryId()), zap.Error(err))
 	}
-	s.audit(ctx, by, "delivery.resent", answer.DeliveryID, map[string]string{"event": eventID, "subscription": subscriptionID})
+	detail := map[string]string{"event": eventID, "subscription": subscriptionID}
+	if m.GetWebhookId() != "" {
+		detail["webhook_id"] = m.GetWebhookId()
+	}
+	s.audit(ctx, by, "delivery.resent", answer.DeliveryID, detail)
 	return answer, nil
 }
 

@@ -5,8 +5,8 @@
 // What it guarantees:
 //
 //   - A secret goes in and never comes out: it is sealed before the store or
-//     Kafka sees it. The one exception is the answer to the creation that made a
-//     signing secret.
+//     Kafka sees it. The one exception is the answer to the creation, change or
+//     rotation that made one.
 //   - An endpoint is refused on saving when any address its name resolves to is
 //     denied, and when its name does not exist. A look-up that merely fails or
 //     times out does not stand in the way: senders check every connection again.
@@ -37,9 +37,10 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 )
 
-// Sealer encrypts one field of one subscription.
+// Sealer encrypts and opens one field of one subscription.
 type Sealer interface {
 	Seal(subscriptionID, field string, plain []byte) ([]byte, error)
+	Unseal(subscriptionID, field string, sealed []byte) ([]byte, error)
 }
 
 // HostChecker resolves a host and answers an error when an address of it must
@@ -67,10 +68,12 @@ type Service struct {
 	Producer  ack.Producer
 	Publisher Publisher
 	// Probe makes the one HEAD request of Check, over the guarded dialer.
-	Probe  http.RoundTripper
-	Logger *zap.Logger
-	Now    func() time.Time
-	Random io.Reader
+	Probe http.RoundTripper
+	// Separator stands between the units of an OU path, "/" when empty.
+	Separator string
+	Logger    *zap.Logger
+	Now       func() time.Time
+	Random    io.Reader
 
 	resends keyed
 }

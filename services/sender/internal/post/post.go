@@ -212,6 +212,9 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 		AbpSecret:   pr.abp,
 		Body:        body,
 	}
+	if message.ID != d.GetEventId() {
+		message.OriginalID = d.GetEventId()
+	}
 	headers := message.Headers(pr.additional)
 	report := &Report{
 		StartedAt: started, URL: sub.Endpoint, WebhookID: message.ID,
@@ -348,7 +351,7 @@ func printable(s string, limit int) string {
 
 // stopwatch times the phases of one request and ends it when one takes too long.
 type stopwatch struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // lives as long as the one request that it ends
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
 	timeout time.Duration

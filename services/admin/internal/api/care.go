@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/aftercall/aftercall/services/admin/internal/access"
+	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
+)
+
+// care is what people do with a webhook that runs: pause it, rotate its secret,
+// stop what waits, ask what would match.
+func (a *API) care() {
+	errors := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
+
+	route(a, access.Write, huma.Operation{OperationID: "pauseSubscription", Method: http.MethodPost, Path: "/subscriptions/{id}/pause", Summary: "Pause", Tags: []string{"Subscriptions"},
+		Description: "Its deliveries are put off; it resumes by itself. No delivery's maximum age is extended.", Errors: errors},
+		func(ctx context.Context, in *struct {
+			SubscriptionID
+			Body webhooks.PauseInput
+		}) (*subscriptionAnswer, error) {
+			s, err := a.webhooks.Pause(ctx, in.ID, in.Body, actor(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return saved(s, http.StatusOK), nil
+		})
+
+	route(a, access.Write, huma.Operation{OperationID: "resumeSubscription", Method: http.MethodPost, Path: "/subscriptions/{id}/resume", Summary: "End a pause", Tags: []string{"Subscriptions"}, Errors: errors[:1]},
+		func(ctx context.Context, in *SubscriptionID) (*subscriptionAnswer, error) {
+			s, err := a.webhooks.Resume(ctx, in.ID, actor(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return saved(s, http.StatusOK), nil
+		})
+
+	route(a, access.Write, huma.Operation{OperationID: "rotateSecret", Method: http.MethodPost, Path: "/subscriptions/{id}/rotate-secret", Summary: "Rotate the signing secret", Tags: []string{"Subscriptions"},
+		Description: "The previous secret signs beside the new one for 24 hours; one before that ends now. A secret that is made is in this answer and nowhere else.", Errors: append([]int{http.StatusConflict, http.StatusPreconditionFailed}, errors...)},
+		func(ctx context.Context, in *struct {
+			SubscriptionID
+			Match string `header:"If-Match" doc:"Optional: the ETag that this is based on. With it, a request that is repeated does not rotate twice."`
+			Body  *webhooks.RotateInput
+		}) (*subscriptionAnswer, error) {
+			var v int64
+			if in.Match != "" {
+				var err error
+				if v, err = version(in.Match); err != nil {
+					return nil, err
+				}
+			}
+			var input webhooks.RotateInput
+			if in.Body != nil {
+				input = *in.Body
+			}
+			s, err := a.webhooks.Rotate(ctx, in.ID, v, input, actor(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return saved(s, http.StatusOK), nil
+		})
+
+	route(a, access.Resend, huma.Operation{OperationID: "stopWaiting", Method: http.MethodPost, Path: "/subscriptions/{id}/stop-waiting", Summary: "Stop everything that waits", Tags: []string{"Subscriptions"},
+		Description: "Whatever was queued for it before this moment ends: stopped(discarded). What comes after is sent.", Errors: errors[:1]},
+		func(ctx context.Context, in *SubscriptionID) (*subscriptionAnswer, error) {
+			s, err := a.webhooks.StopWaiting(ctx, in.ID, actor(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return saved(s, http.StatusOK), nil
+		})
+
+	route(a, access.Read, huma.Operation{OperationID: "previewSubscription", Method: http.MethodPost, Path: "/subscriptions/preview", Summary: "What would match", Tags: []string{"Subscriptions"},
+		Description: "Of the last 1,000 events, those that event types, organization unit and filter would let through. Nothing is saved or sent.", Errors: errors},
+		func(ctx context.Context, in *struct{ Body webhooks.PreviewInput }) (*struct{ Body webhooks.Preview }, error) {
+			p, err := a.webhooks.Preview(ctx, in.Body)
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body webhooks.Preview }{*p}, nil
+		})
+}
