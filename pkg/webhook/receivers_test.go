@@ -226,13 +226,18 @@ func TestTheDocumentShowsTheReceiversAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"verify.go", "verify.py", "verify.mjs"} {
+	for _, name := range []string{"verify.go", "verify.py", "verify.mjs", "verify.cs"} {
 		source, err := os.ReadFile("../../docs/receivers/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(document), "\n"+string(source)+"```\n") {
 			t.Errorf("docs/receivers.md does not show %s as it is", name)
+		}
+	}
+	for _, f := range webhook.Formats() {
+		if !strings.Contains(string(document), "| `"+f+"` |") {
+			t.Errorf("docs/receivers.md does not have the format %s", f)
 		}
 	}
 	for _, s := range webhook.Schedules() {
