@@ -81,6 +81,9 @@ func explain(message string) string {
 		}
 		return fmt.Sprintf("%s does not work with %s.", name, m[2])
 	}
+	if strings.HasPrefix(message, "Syntax error: token recognition error at: '=") {
+		return "A single = compares nothing: write ==."
+	}
 	message, _, _ = strings.Cut(message, " expecting ")
 	return clean(message)
 }

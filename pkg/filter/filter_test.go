@@ -125,7 +125,7 @@ func TestAnErrorPointsIntoTheExpression(t *testing.T) {
 		line, column int
 		message      string
 	}{
-		`cdr.QueueName = "Sales"`:                              {1, 15, "Syntax error"},
+		`cdr.QueueName = "Sales"`:                              {1, 15, "write =="},
 		`cdr.QueueName == "Sales`:                              {1, 18, "Syntax error"},
 		`cdr.QueueName == Sales`:                               {1, 18, "Sales is not known here"},
 		`QueueName == "Sales"`:                                 {1, 1, "cdr."},
