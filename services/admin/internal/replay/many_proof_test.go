@@ -1,0 +1,5 @@
+//go:build proof
+
+package replay_test
+
+const many = 10_000
