@@ -114,7 +114,7 @@ func (d *DB) CreateReplay(ctx context.Context, r *Replay) error {
 		r.CreatedAt = now
 	}
 	r.State, r.UpdatedAt = ReplayPlanned, now
-	_, err := d.writer.ExecContext(ctx, `insert into replays (`+replayColumns+`) values (`+marks(24)+`)`,
+	_, err := d.writer.ExecContext(ctx, `insert into replays (`+replayColumns+`) values (`+marks(24)+`)`, //nolint:gosec // constants
 		CleanID(r.ID), r.Mode, r.State, d.stamp(r.From), d.stamp(r.To), jsonText(r.Subscriptions), jsonText(r.States), Clean(r.Why), r.Rate, jsonText(r.Plan), r.Total, r.Sent, r.Skipped, jsonText(r.SkippedFor),
 		d.stamp(r.Cursor.At), r.Cursor.ID, Clean(r.Fault), CleanID(r.CreatedBy), d.stamp(r.CreatedAt), "", nil, "", nil, d.stamp(r.UpdatedAt))
 	if err != nil && d.engine.Conflict(err) {

@@ -33,7 +33,7 @@ func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler) http
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the panic's value as well, and re-panics it bare
 					panic(p)
 				}
 				logger.Error("request.panicked", zap.String("surface", surface), zap.String("method", r.Method), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))

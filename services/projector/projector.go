@@ -78,7 +78,7 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	if err := kafka.Prepare(ctx, c.Kafka, topic.All()); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // being told to stop is no error
 		}
 		d.Health.Set(CheckKafka, err)
 		return fmt.Errorf("preparing Kafka: %w", err)

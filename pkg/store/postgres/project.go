@@ -92,7 +92,7 @@ func options(r *reduce.Rows) pgx.TxOptions {
 
 // write is one transaction on its way.
 type write struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // lives as long as the one call that makes the write
 	tx  pgx.Tx
 }
 

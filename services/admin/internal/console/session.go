@@ -43,7 +43,7 @@ func (c *Console) cookieName(r *http.Request) string {
 func (c *Console) session(r *http.Request) (*access.Principal, error) {
 	cookie, err := r.Cookie(c.cookieName(r))
 	if err != nil || cookie.Value == "" {
-		return nil, nil
+		return nil, nil //nolint:nilerr // the one error is http.ErrNoCookie: nobody is signed in
 	}
 	p, err := access.Session(r.Context(), c.Store, cookie.Value, clientAddress(r))
 	if errors.Is(err, store.ErrNotFound) {
@@ -103,7 +103,7 @@ func (c *Console) theme(w http.ResponseWriter, r *http.Request) {
 		cookie.Value, cookie.MaxAge = "", -1
 	}
 	http.SetCookie(w, cookie)
-	http.Redirect(w, r, back(r), http.StatusSeeOther)
+	http.Redirect(w, r, back(r), http.StatusSeeOther) //nolint:gosec // back keeps to paths of this host
 }
 
 func themeOf(r *http.Request) string {

@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 		}
 		rows = append(rows, row)
 	}
-	return print(out, o, rows)
+	return printTable(out, o, rows)
 }
 
 func (o Options) say(format string, args ...any) {
@@ -272,7 +272,7 @@ func payloadOf(size int) payload {
 	}
 }
 
-func print(out io.Writer, o Options, rows []Row) error {
+func printTable(out io.Writer, o Options, rows []Row) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d deliveries of %d bytes, concurrency %d, %d cores; client, receiver, broker and store on this machine\n\n", o.Deliveries, o.Payload, o.Concurrency, runtime.NumCPU())
 	fmt.Fprintf(&b, "%-38s %12s %8s %11s %11s %7s %7s %9s\n", "", "deliveries/s", "of bare", "own CPU", "receiver", "opened", "repeats", "memory")

@@ -22,7 +22,7 @@ const databaseName = "aftercall_bench"
 func freshDatabase(ctx context.Context, server string) (string, func() error, error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme == "" {
-		return "", nil, fmt.Errorf("--database must be a postgres:// URL") //nolint:nilerr // the error would show the password
+		return "", nil, fmt.Errorf("--database must be a postgres:// URL") // the parser's error would show the password
 	}
 	run := func(ctx context.Context, statements ...string) error {
 		conn, err := pgx.Connect(ctx, server)

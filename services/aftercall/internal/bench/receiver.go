@@ -30,15 +30,15 @@ func ReceiverCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: receiverCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return receive(cmd.InOrStdin(), cmd.OutOrStdout())
+			return receive(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }
 
-func receive(in io.Reader, out io.Writer) error {
+func receive(ctx context.Context, in io.Reader, out io.Writer) error {
 	var count, opened atomic.Int64
 	var ages ages
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

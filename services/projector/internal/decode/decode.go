@@ -61,7 +61,7 @@ func Record(r *kgo.Record) (Item, error) {
 	case errors.Is(err, record.ErrUnknownVersion):
 		return Item{}, fmt.Errorf("reading %s/%d at %d: %w", r.Topic, r.Partition, r.Offset, err)
 	case err != nil:
-		return Reject(r, CodeCorrupt, "it is not the message that its header names"), nil
+		return Reject(r, CodeCorrupt, "it is not the message that its header names"), nil //nolint:nilerr // the rejection says it
 	}
 	item := Item{Record: r}
 	var missing []string

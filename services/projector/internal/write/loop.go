@@ -89,13 +89,13 @@ func New(c Config, s Store, m *Metrics, logger *zap.Logger, kafka, database func
 func (l *Loop) Run(ctx context.Context) error {
 	for failures := 0; ; {
 		if err := l.awaitStore(ctx); err != nil {
-			return nil
+			return nil //nolint:nilerr // it gives up only when ctx ends, which is no error
 		}
 		began := time.Now()
 		err := l.session(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // being told to stop is no error
 		case errors.Is(err, record.ErrUnknownVersion):
 			return fmt.Errorf("%w: this build is older than the one that wrote it; start the newer projector", err)
 		case errors.Is(err, ErrLog), errors.Is(err, errStuck):

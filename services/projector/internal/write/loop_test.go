@@ -344,7 +344,7 @@ func TestRecordsThatAreGoneBecomeAVisibleGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	adm := kafkatest.Admin(t, broker.Config())
-	var cut kadm.Offsets = kadm.Offsets{}
+	cut := kadm.Offsets{}
 	cut.Add(kadm.Offset{Topic: topic.Events, Partition: 0, At: 7})
 	deleted, err := adm.DeleteRecords(t.Context(), cut)
 	if err == nil {

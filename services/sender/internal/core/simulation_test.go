@@ -11,7 +11,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sort"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,14 +42,22 @@ func TestAnySimulatedWorldKeepsTheInvariants(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 100)
 	}
-	for seed := first; seed < first+uint64(n); seed++ {
-		w := newWorld(seed)
-		if err := w.run(); err != nil {
-			t.Fatalf("seed %d: %v\nrun it again: go test ./services/sender/internal/core -run Simulated -sim.seed=%d -v\nplan: %s", seed, err, seed, w.plan)
-		}
-		if *oneSeed != 0 {
-			t.Logf("plan: %s\n%s", w.plan, w.summary())
-		}
+	// As many walk through the seeds as there are cores.
+	var next atomic.Uint64
+	next.Store(first)
+	for i := range min(n, runtime.GOMAXPROCS(0)) {
+		t.Run("walk "+strconv.Itoa(i+1), func(t *testing.T) {
+			t.Parallel()
+			for seed := next.Add(1) - 1; seed < first+uint64(n); seed = next.Add(1) - 1 {
+				w := newWorld(seed)
+				if err := w.run(); err != nil {
+					t.Fatalf("seed %d: %v\nrun it again: go test ./services/sender/internal/core -run Simulated -sim.seed=%d -v\nplan: %s", seed, err, seed, w.plan)
+				}
+				if *oneSeed != 0 {
+					t.Logf("plan: %s\n%s", w.plan, w.summary())
+				}
+			}
+		})
 	}
 }
 
@@ -59,13 +70,14 @@ type event struct {
 
 type agenda []event
 
-func (a agenda) Len() int { return len(a) }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at.Before(a[j].at) || a[i].at.Equal(a[j].at) && a[i].seq < a[j].seq
+func (a *agenda) Len() int { return len(*a) }
+func (a *agenda) Less(i, j int) bool {
+	x, y := (*a)[i], (*a)[j]
+	return x.at.Before(y.at) || x.at.Equal(y.at) && x.seq < y.seq
 }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
-func (a *agenda) Pop() any     { e := (*a)[len(*a)-1]; *a = (*a)[:len(*a)-1]; return e }
+func (a *agenda) Swap(i, j int) { (*a)[i], (*a)[j] = (*a)[j], (*a)[i] }
+func (a *agenda) Push(x any)    { *a = append(*a, x.(event)) }
+func (a *agenda) Pop() any      { e := (*a)[len(*a)-1]; *a = (*a)[:len(*a)-1]; return e }
 
 // entry of a partition's log.
 type entry struct {

@@ -45,10 +45,11 @@ type Config struct {
 }
 
 const (
-	// RevokeDrain is how long a rebalance waits for requests under way, StopDrain
-	// how long a stop does. Both are longer than any request takes.
+	// RevokeDrain is how long a rebalance waits for requests under way: longer than
+	// any request takes.
 	RevokeDrain = 35 * time.Second
-	StopDrain   = 40 * time.Second
+	// StopDrain is how long a stop waits for them.
+	StopDrain = 40 * time.Second
 	// rebalanceTimeout must cover RevokeDrain and the commit.
 	rebalanceTimeout = 60 * time.Second
 
@@ -101,7 +102,7 @@ type Health interface {
 }
 
 type requests struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // all requests of one partition end with it
 	cancel context.CancelFunc
 }
 
