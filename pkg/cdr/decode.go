@@ -442,6 +442,8 @@ func (d *decoder) checkType() error {
 		return &Rejected{CodeTypeContradiction, HeaderType, fmt.Sprintf("the header names another event type than the topic carries, which is %s", expected)}
 	case d.cdr.Type == "":
 		return &Rejected{CodeTypeContradiction, HeaderType, "the topic carries several event types; the header has to name one"}
+	case d.in.Topic == topic.CDRSystem && expected == "" && !(topic.IsSystem(d.cdr.Type) && Known(d.cdr.Type)):
+		return &Rejected{CodeTypeContradiction, HeaderType, "the topic carries what Aftercall tells about itself, and the header names another event type"}
 	case d.cdr.Cause == CauseTest && !Known(d.cdr.Type):
 		d.warn("header %s names an event type without a schema", HeaderType)
 	}

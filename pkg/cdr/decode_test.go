@@ -70,6 +70,9 @@ func inputOf(eventType string, value []byte) Input {
 	if eventType == topic.TypeTest {
 		in.Topic, in.TypeOfTopic = topic.CDRTest, ""
 	}
+	if topic.IsSystem(eventType) {
+		in.Topic, in.TypeOfTopic, in.Headers = topic.CDRSystem, "", []Header{header(HeaderType, eventType)}
+	}
 	return in
 }
 
@@ -241,6 +244,10 @@ func TestTheSystemTopicNeedsATypeAndNoCallId(t *testing.T) {
 	in.Headers = []Header{header(HeaderType, "Aftercall.EndpointFailing")}
 	if got := mustDecode(t, in); got.Type != "Aftercall.EndpointFailing" || got.Cause != CauseCallEnded {
 		t.Fatalf("got %+v", got)
+	}
+	for _, other := range []string{topic.TypeQueue, "Aftercall.EndpointWell"} {
+		in.Headers = []Header{header(HeaderType, other)}
+		wantRejected(t, in, CodeTypeContradiction, HeaderType)
 	}
 }
 

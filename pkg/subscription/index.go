@@ -167,8 +167,8 @@ func (x *Index) remove(s *Subscription) {
 
 // Match returns the subscriptions that want an event of this type at this OU
 // path, ordered by id. A scope gets what lies at or below it; without an OU path
-// an event matches no scoped subscription. Test events have no unit: scopes do
-// not count for them, nor do filters.
+// an event matches no scoped subscription. Test and system events have no unit:
+// scopes do not count for them; filters do not count for tests.
 func (x *Index) Match(eventType, ouPath string) []Match {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -182,7 +182,7 @@ func (x *Index) Match(eventType, ouPath string) []Match {
 	if len(matches) > 0 {
 		levels = 1
 	}
-	if len(node.below) > 0 && eventType != topic.TypeTest {
+	if len(node.below) > 0 && !unitless(eventType) {
 		rest := x.trim(ouPath)
 		for rest != "" {
 			var name string
@@ -227,9 +227,14 @@ func appendMatches(matches []Match, list []*entry, filtered bool) []Match {
 	return matches
 }
 
+// unitless event types belong to no organization unit.
+func unitless(eventType string) bool {
+	return eventType == topic.TypeTest || topic.IsSystem(eventType)
+}
+
 // unitsOf are the units that a scope leads through, none for every record.
 func (x *Index) unitsOf(eventType, scope string) []string {
-	if eventType == topic.TypeTest {
+	if unitless(eventType) {
 		return nil
 	}
 	if scope = x.trim(scope); scope == "" {

@@ -155,7 +155,7 @@ func TestMatchesAreThoseOfTheDefinition(t *testing.T) {
 			if m.Deleted || !slices.Contains(m.Events, eventType) {
 				continue
 			}
-			if eventType == topic.TypeTest || InScope(m.OUScope, at, "/") {
+			if eventType == topic.TypeTest || topic.IsSystem(eventType) || InScope(m.OUScope, at, "/") {
 				want = append(want, Match{Subscription: m, Inactive: !m.Active})
 			}
 		}

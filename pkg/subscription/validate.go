@@ -36,7 +36,6 @@ const (
 	CodeDuplicate        = "duplicate"
 	CodeInvalidFilter    = "invalid_filter"
 	CodeInvalidSecret    = "invalid_secret"
-	CodeNotAvailableYet  = "not_available_yet"
 )
 
 // FieldError says what is wrong with one field.
@@ -56,12 +55,7 @@ type FieldError struct {
 func (e FieldError) Error() string { return e.Pointer + ": " + e.Message }
 
 // EventTypes that a subscription can name.
-var EventTypes = []string{topic.TypeQueue, topic.TypeIvr, topic.TypeAgent, topic.TypeRecording, topic.TypeTest}
-
-// futureEventTypes are known by name, and not produced yet.
-var futureEventTypes = []string{
-	"Aftercall.EndpointFailing", "Aftercall.EndpointDisabled", "Aftercall.EndpointRecovered", "Aftercall.DeliveryGivenUp",
-}
+var EventTypes = topic.Types
 
 // SetDefaults fills in the delivery settings that are not set.
 func (s *Subscription) SetDefaults() {
@@ -150,8 +144,6 @@ func (v *validation) events(events []string) {
 		case slices.Contains(events[:min(i, len(EventTypes))], e):
 			v.add(pointer, CodeDuplicate, "%s is there twice: remove one.", e)
 		case slices.Contains(EventTypes, e):
-		case slices.Contains(futureEventTypes, e):
-			v.add(pointer, CodeNotAvailableYet, "%s is not available yet.", e)
 		default:
 			v.add(pointer, CodeUnknownEventType, "%.64q is not an event type. Event types are %s.", e, strings.Join(EventTypes, ", "))
 		}

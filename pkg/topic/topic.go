@@ -9,9 +9,15 @@
 //	…deliveries.given-up     sender → people        exhausted, replayable
 //	aftercall.history        sender → projector     every attempt, deferral, endpoint change
 //	aftercall.subscriptions  admin → router, sender who wants what
+//
+// aftercall.cdr.system carries what sender and admin tell about endpoints; the
+// router treats it like any other CDR topic.
 package topic
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Event types of the reference, as they stand on the wire.
 const (
@@ -21,6 +27,26 @@ const (
 	TypeRecording = "App.RecordingWebhook"
 	TypeTest      = "App.TestWebhook"
 )
+
+// Event types of what Aftercall tells about its own deliveries.
+const (
+	TypeEndpointFailing   = systemPrefix + "EndpointFailing"
+	TypeEndpointRecovered = systemPrefix + "EndpointRecovered"
+	TypeEndpointDisabled  = systemPrefix + "EndpointDisabled"
+	TypeDeliveryGivenUp   = systemPrefix + "DeliveryGivenUp"
+
+	systemPrefix = "Aftercall."
+)
+
+// Types lists every event type that a subscription can ask for, in the order of
+// pages.
+var Types = []string{
+	TypeQueue, TypeIvr, TypeAgent, TypeRecording, TypeTest,
+	TypeEndpointFailing, TypeEndpointRecovered, TypeEndpointDisabled, TypeDeliveryGivenUp,
+}
+
+// IsSystem tells what Aftercall tells about itself from what calls cause.
+func IsSystem(eventType string) bool { return strings.HasPrefix(eventType, systemPrefix) }
 
 // Topics, in the order of the flow.
 const (
@@ -97,13 +123,15 @@ var Tiers = []Tier{
 const day = 24 * time.Hour
 
 // Sources maps the CDR topics to the event type their records carry. The test
-// topic accepts every type.
+// topic accepts every type, and in the system topic (no one type) each record
+// names its own.
 var Sources = map[string]string{
 	CDRQueue:     TypeQueue,
 	CDRIvr:       TypeIvr,
 	CDRAgent:     TypeAgent,
 	CDRRecording: TypeRecording,
 	CDRTest:      TypeTest,
+	CDRSystem:    "",
 }
 
 // All lists every topic in the order of the flow.

@@ -1,6 +1,6 @@
 // Package cdrschema holds the JSON Schemas (draft 2020-12) of the call detail
 // records that Aftercall takes and delivers, one for each event type, with a
-// sample of each.
+// sample of each; and those of what Aftercall tells about itself (Aftercall.*).
 //
 // The names of properties are those of the reference, quirks of spelling
 // included (TrasnferToId, OuPath): they are what stands on the wire. Types are
@@ -33,6 +33,10 @@ var names = []struct{ eventType, file string }{
 	{"App.AgentWebhook", "agent"},
 	{"App.RecordingWebhook", "recording"},
 	{"App.TestWebhook", "test"},
+	{"Aftercall.EndpointFailing", "failing"},
+	{"Aftercall.EndpointRecovered", "recovered"},
+	{"Aftercall.EndpointDisabled", "disabled"},
+	{"Aftercall.DeliveryGivenUp", "givenup"},
 }
 
 // Types lists the event types that have a schema.

@@ -30,6 +30,13 @@ var reference = map[string]string{
 		CallerAdId CallerNumber CallerUpn CalleeName CalleeAdId CalleeUpn CalleeNumber OuPath RecordingFileName
 		RecordingMode RecordedUserName RecordedUserUpn RecordedUserAdId Transcription`,
 	"App.TestWebhook": `Message TestId SentBy SentAtUtc`,
+
+	// Of our own.
+	"Aftercall.EndpointFailing":   `SubscriptionId SubscriptionName SubscriptionVersion EndpointHost Reason Until At`,
+	"Aftercall.EndpointRecovered": `SubscriptionId SubscriptionName SubscriptionVersion EndpointHost At`,
+	"Aftercall.EndpointDisabled":  `SubscriptionId SubscriptionName SubscriptionVersion EndpointHost Reason At`,
+	"Aftercall.DeliveryGivenUp": `SubscriptionId SubscriptionName SubscriptionVersion EndpointHost Reason
+		DeliveryId EventId EventType CallId Cause Attempts LastStatus At`,
 }
 
 var referenceItems = map[string]string{

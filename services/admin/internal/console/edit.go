@@ -84,7 +84,7 @@ const maxHeaderRows = 40
 func (c *Console) newForm(w http.ResponseWriter, r *http.Request) error {
 	f := form{ID: webhooks.NewID(), Active: true, Schedule: subscription.DefaultSchedule, Headers: []formHeader{{Secret: true}}}
 	for _, t := range webhooks.Types {
-		if t != topic.TypeTest {
+		if t != topic.TypeTest && !topic.IsSystem(t) {
 			f.Events = append(f.Events, t)
 		}
 	}
@@ -298,6 +298,11 @@ var typeWhat = map[string]string{
 	topic.TypeAgent:     "after an agent's call has ended",
 	topic.TypeRecording: "after a recorded call has ended",
 	topic.TypeTest:      "only by Send Test Webhook",
+
+	topic.TypeEndpointFailing:   "when another webhook's endpoint begins to fail",
+	topic.TypeEndpointRecovered: "when it takes webhooks again",
+	topic.TypeEndpointDisabled:  "when Aftercall switches another webhook off",
+	topic.TypeDeliveryGivenUp:   "when another webhook's delivery is given up",
 }
 
 func contains(all []string, one string) bool {

@@ -35,6 +35,11 @@ func (c *Console) listEventTypes(w http.ResponseWriter, r *http.Request) error {
 		topics[eventType] = name
 	}
 	for _, t := range webhooks.Types {
+		if topic.IsSystem(t) {
+			topics[t] = topic.CDRSystem
+		}
+	}
+	for _, t := range webhooks.Types {
 		var names []string
 		for _, s := range subs {
 			if s.Active && slices.Contains(s.Events, t) {

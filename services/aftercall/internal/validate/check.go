@@ -65,8 +65,12 @@ func Check(eventType string, value []byte, maxBytes int) (Report, error) {
 			in.Topic = name
 		}
 	}
-	if eventType == topic.TypeTest {
+	switch {
+	case eventType == topic.TypeTest:
 		in.TypeOfTopic = "" // its topic takes every type
+	case topic.IsSystem(eventType):
+		in.Topic, in.TypeOfTopic = topic.CDRSystem, ""
+		in.Headers = []cdr.Header{{Key: cdr.HeaderType, Value: []byte(eventType)}}
 	}
 	decoded, err := cdr.Decode(in)
 	if rejected, ok := errors.AsType[*cdr.Rejected](err); ok {
@@ -148,6 +152,9 @@ func Guess(value []byte) (string, bool) {
 	}
 	best, second, guess := 0, 0, ""
 	for _, t := range cdrschema.Types() {
+		if topic.IsSystem(t) {
+			continue // nobody upstream produces it
+		}
 		score := 0
 		for _, p := range cdrschema.Properties(t) {
 			if _, there := members[p.Name]; there && own(t, p.Name) {

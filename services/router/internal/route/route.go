@@ -7,6 +7,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/filter"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/system"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 )
@@ -139,7 +141,7 @@ func (r *Router) Route(in *kgo.Record, first func(eventID string) *First, now ti
 		event.DuplicateOf = earlier.Position
 		return Outcome{Event: event}
 	}
-	matches := filtered(r.match(c), in.Value, c)
+	matches := filtered(r.match(c, in.Value), in.Value, c)
 	out := Outcome{Event: event}
 	active := 0
 	for _, m := range matches {
@@ -204,15 +206,31 @@ func (r *Router) Route(in *kgo.Record, first func(eventID string) *First, now ti
 
 // match is who wants the CDR. A test meant for one subscription goes to that
 // one, whatever event types, OU scope and filter it has.
-func (r *Router) match(c *cdr.CDR) []subscription.Match {
+func (r *Router) match(c *cdr.CDR, payload []byte) []subscription.Match {
 	if c.TargetSubscription == "" {
-		return r.Subscriptions.Match(c.Type, c.OUPath)
+		matches := r.Subscriptions.Match(c.Type, c.OUPath)
+		if topic.IsSystem(c.Type) && len(matches) > 0 {
+			return r.others(matches, system.Subject(payload))
+		}
+		return matches
 	}
 	s, ok := r.Subscriptions.Get(c.TargetSubscription)
 	if !ok {
 		return nil
 	}
 	return []subscription.Match{{Subscription: s, Inactive: !s.Active}}
+}
+
+// others drops the subscription that a system event is about, and every other
+// one with the same endpoint: who does not take webhooks is not told so by one.
+func (r *Router) others(matches []subscription.Match, subject string) []subscription.Match {
+	endpoint := ""
+	if s, ok := r.Subscriptions.Get(subject); ok {
+		endpoint = s.Endpoint
+	}
+	return slices.DeleteFunc(matches, func(m subscription.Match) bool {
+		return m.Subscription.ID == subject || endpoint != "" && m.Subscription.Endpoint == endpoint
+	})
 }
 
 // candidate is a subscription that wants a CDR, and what its filter makes of it.
