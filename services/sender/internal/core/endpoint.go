@@ -5,6 +5,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/services/sender/internal/breaker"
 	"github.com/aftercall/aftercall/services/sender/internal/limit"
@@ -32,8 +33,10 @@ type endpoint struct {
 
 	// url is where it was last sent to: what is known of the endpoint's health
 	// belongs to that.
-	url            string
-	breaker        breaker.Breaker
+	url     string
+	breaker breaker.Breaker
+	// told says that others were told that it fails.
+	told           bool
 	bucket         limit.Bucket
 	throttledUntil time.Time
 
@@ -121,7 +124,7 @@ func (c *Core) limit(e *endpoint, sub *subscription.Subscription) int {
 // meet notes where the endpoint is now. A changed URL starts with a clean slate.
 func (e *endpoint) meet(sub *subscription.Subscription) {
 	if e.url != sub.Endpoint {
-		e.url, e.breaker, e.throttledUntil = sub.Endpoint, breaker.Breaker{}, time.Time{}
+		e.url, e.breaker, e.throttledUntil, e.told = sub.Endpoint, breaker.Breaker{}, time.Time{}, false
 	}
 }
 
@@ -173,9 +176,13 @@ func (c *Core) learn(j *Job, sub *subscription.Subscription, a outcome.Answer, v
 	}
 	switch e.breaker.Report(outcome.Health(a), c.limit(e, sub), now) {
 	case breaker.Opened:
-		c.change(Change{Kind: BreakerOpened, Subscription: sub, Reason: a.Error, Until: e.breaker.Until()})
+		// Told once for an outage, and never because of such news itself.
+		tell := !e.told && !topic.IsSystem(j.Delivery.GetEventType())
+		e.told = e.told || tell
+		c.change(Change{Kind: BreakerOpened, Subscription: sub, Reason: a.Error, Until: e.breaker.Until(), Tell: tell, Answer: a})
 	case breaker.Recovered:
-		c.change(Change{Kind: BreakerClosed, Subscription: sub})
+		c.change(Change{Kind: BreakerClosed, Subscription: sub, Tell: e.told})
+		e.told = false
 	case breaker.None:
 	}
 }
@@ -186,6 +193,9 @@ type Change struct {
 	Subscription *subscription.Subscription
 	Reason       string
 	Until        time.Time
+	// Tell asks for a system event beside it. Answer is what opened the breaker.
+	Tell   bool
+	Answer outcome.Answer
 }
 
 // Kinds of change.

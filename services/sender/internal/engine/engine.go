@@ -381,7 +381,9 @@ func (e *Engine) dispatch(ctx context.Context) {
 		e.mu.Unlock()
 
 		for _, ch := range changes {
-			e.write(e.changed(ch, now))
+			for _, r := range e.changed(ch, now) {
+				e.write(r)
+			}
 		}
 		next := tick
 		if stats.Held == 0 {

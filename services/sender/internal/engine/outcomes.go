@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/system"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/services/sender/internal/core"
@@ -48,6 +51,7 @@ func (e *Engine) attempted(a core.Action, r *post.Report, now time.Time) (outcom
 	}
 	if v.State == outcome.StateGivenUp {
 		records = append(records, record.New(topic.GivenUp, string(a.Job.Key), a.Job.Delivery, now))
+		records = tellGivenUp(records, a, attempt, now)
 	}
 	return v, append(records, historyRecord(attempt, now))
 }
@@ -61,8 +65,27 @@ func (e *Engine) ended(a core.Action, now time.Time) []*kgo.Record {
 	records := []*kgo.Record{historyRecord(attempt, now)}
 	if a.State == outcome.StateGivenUp {
 		records = append(records, record.New(topic.GivenUp, string(a.Job.Key), a.Job.Delivery, now))
+		records = tellGivenUp(records, a, attempt, now)
 	}
 	return records
+}
+
+// tellGivenUp adds the system event of a delivery that is given up, unless that
+// was a system event itself: news about news would never end.
+func tellGivenUp(records []*kgo.Record, a core.Action, attempt *aftercallv1.Attempt, now time.Time) []*kgo.Record {
+	if topic.IsSystem(attempt.GetEventType()) {
+		return records
+	}
+	made := attempt.GetAttempt()
+	if attempt.GetResult() == outcome.NotSent {
+		made-- // this one was not made
+	}
+	return append(records, system.GivenUp{
+		Subscription: a.Subscription, SubscriptionID: attempt.GetSubscriptionId(), Tenant: attempt.GetTenant(), Reason: attempt.GetStateReason(),
+		DeliveryID: attempt.GetDeliveryId(), EventID: attempt.GetEventId(), EventType: attempt.GetEventType(), CallID: attempt.GetCallId(),
+		Cause:    strings.ToLower(strings.TrimPrefix(attempt.GetCause().String(), "CAUSE_")),
+		Attempts: made, Status: attempt.GetHttpStatus(), At: now,
+	}.Record())
 }
 
 // attempt is what every attempt says of its delivery.
@@ -123,8 +146,8 @@ func (e *Engine) diverted(a core.Action, now time.Time) []*kgo.Record {
 	return append(records, historyRecord(deferral, now))
 }
 
-// changed writes down a change of an endpoint's state.
-func (e *Engine) changed(ch core.Change, now time.Time) *kgo.Record {
+// changed writes down a change of an endpoint's state, and tells others of it.
+func (e *Engine) changed(ch core.Change, now time.Time) []*kgo.Record {
 	change := &aftercallv1.EndpointChange{
 		ChangeId: newID(), SubscriptionId: ch.Subscription.ID, SubscriptionVersion: ch.Subscription.Version,
 		Tenant: ch.Subscription.Tenant, Kind: ch.Kind, Reason: ch.Reason, At: timestamppb.New(now), Sender: e.cfg.Instance,
@@ -133,7 +156,23 @@ func (e *Engine) changed(ch core.Change, now time.Time) *kgo.Record {
 		change.Until = timestamppb.New(ch.Until)
 	}
 	e.logger.Info("endpoint.changed", zap.String("subscription_id", change.GetSubscriptionId()), zap.Stringer("kind", ch.Kind), zap.Time("until", ch.Until))
-	return record.New(topic.History, change.GetSubscriptionId(), change, now)
+	records := []*kgo.Record{record.New(topic.History, change.GetSubscriptionId(), change, now)}
+	switch {
+	case !ch.Tell:
+	case ch.Kind == core.BreakerOpened:
+		records = append(records, system.Failing(ch.Subscription, met(ch.Answer), ch.Until, now))
+	case ch.Kind == core.BreakerClosed:
+		records = append(records, system.Recovered(ch.Subscription, now))
+	}
+	return records
+}
+
+// met is what an attempt met, in a word or two that quote nothing.
+func met(a outcome.Answer) string {
+	if a.Status != 0 {
+		return fmt.Sprintf("status %d", a.Status)
+	}
+	return strings.ToLower(strings.TrimPrefix(a.Class.String(), "ERROR_CLASS_"))
 }
 
 func historyRecord(m interface {
