@@ -19,10 +19,11 @@ case ${RACE:-auto} in
 esac
 
 # The tag synctests makes franz-go's locks known to testing/synctest's fake clock.
+# The time limit is for the slowest package on a busy machine.
 log=$PWD/.cache/test.json
 status=0
 .cache/bin/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary=skipped --jsonfile "$log" -- \
-  -tags synctests ${race[@]+"${race[@]}"} ${TEST_P:+-p "$TEST_P"} -shuffle=on "$@" work </dev/null || status=$?
+  -tags synctests -timeout 20m ${race[@]+"${race[@]}"} ${TEST_P:+-p "$TEST_P"} -shuffle=on "$@" work </dev/null || status=$?
 
 [ ${#race[@]} -gt 0 ] || [ "${RACE:-auto}" = off ] ||
   echo "The race detector was off: it needs a C compiler (apt-get install gcc)."
