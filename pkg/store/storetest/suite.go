@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"statistics count each attempt once and leave tests out", statistics},
 		{"subscriptions change by version", subscriptions},
 		{"a disable request counts for its version only", disableRequests},
+		{"what fails for days is found, but not in an outage of our own", failing},
 		{"tokens, sessions and login links end when they should", access},
 		{"the audit log keeps who did what", auditLog},
 		{"one publisher at a time", publishLock},

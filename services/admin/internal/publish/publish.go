@@ -12,6 +12,8 @@
 //   - A subscription that the topic knows and a restored store does not (added
 //     after the backup) is taken back into the store: nothing that was sent to
 //     an endpoint stops silently.
+//   - A webhook whose endpoint is gone, or has failed for days, is switched off
+//     here and nowhere else, as a new version; others are told, as one event.
 //   - A deletion is a record that says so, never a null.
 package publish
 
@@ -32,6 +34,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/system"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
@@ -45,6 +48,7 @@ type Rows interface {
 	UpdateSubscription(ctx context.Context, s *subscription.Subscription, ifVersion int64, a store.Actor) error
 	RaiseSubscriptionVersion(ctx context.Context, id string, version int64) (*subscription.Subscription, error)
 	DisableRequests(ctx context.Context) ([]store.DisableRequest, error)
+	FailingSubscriptions(ctx context.Context, now time.Time) ([]store.FailingSubscription, error)
 	PublishLock(ctx context.Context) (release func(), ok bool, err error)
 }
 
@@ -52,8 +56,11 @@ type Rows interface {
 // and how often an instance without the lock asks for it.
 const Every = 5 * time.Second
 
-// system is who acts when nobody asked.
-var system = store.Actor{Name: "aftercall", Kind: "system"}
+// judgeEvery is how often endpoints that fail for days are looked for.
+const judgeEvery = time.Minute
+
+// itself is who acts when nobody asked.
+var itself = store.Actor{Name: "aftercall", Kind: "system"}
 
 // Publisher publishes subscriptions.
 type Publisher struct {
@@ -62,6 +69,9 @@ type Publisher struct {
 	kafka    kafka.Config
 	logger   *zap.Logger
 	every    time.Duration
+	now      func() time.Time
+	// judged is when endpoints that fail for days were last looked for.
+	judged time.Time
 
 	published prometheus.Counter
 	repaired  prometheus.Counter
@@ -86,7 +96,7 @@ type lastRecord struct {
 // own.
 func New(rows Rows, producer ack.Producer, c kafka.Config, logger *zap.Logger, reg prometheus.Registerer) *Publisher {
 	p := &Publisher{
-		rows: rows, producer: producer, kafka: c, logger: logger, every: Every, last: map[string]lastRecord{},
+		rows: rows, producer: producer, kafka: c, logger: logger, every: Every, now: time.Now, last: map[string]lastRecord{},
 		published: prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_published_total", Help: "Records written to aftercall.subscriptions."}),
 		repaired:  prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_repaired_total", Help: "Subscriptions whose last record differed from their row."}),
 		leading:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "aftercall_admin_publisher", Help: "1 where the one publisher runs."}),
@@ -96,6 +106,9 @@ func New(rows Rows, producer ack.Producer, c kafka.Config, logger *zap.Logger, r
 	}
 	return p
 }
+
+// Clock replaces the time by which endpoints are judged. It is set before Run.
+func (p *Publisher) Clock(now func() time.Time) { p.now = now }
 
 // Publish writes the row of id as it is now, and returns when Kafka has
 // acknowledged it.
@@ -137,6 +150,13 @@ func (p *Publisher) Offset() int64 {
 // write is called with mu held.
 func (p *Publisher) write(ctx context.Context, row *subscription.Subscription) error {
 	m := subscription.ToProto(row)
+	// Told before it is published: whoever dies in between tells it again, as the
+	// same event, since the topic still has the webhook active.
+	if last, seen := p.last[row.ID]; seen && last.message.GetActive() && !row.Active && !row.Deleted && row.DisabledReason != "" {
+		if err := ack.Wait(ctx, p.producer, system.Disabled(row, row.UpdatedAt)); err != nil {
+			return fmt.Errorf("telling that subscription %s is disabled: %w", row.ID, err)
+		}
+	}
 	r := record.New(topic.Subscriptions, row.ID, m, time.Now())
 	if err := ack.Wait(ctx, p.producer, r); err != nil {
 		return fmt.Errorf("publishing subscription %s: %w", row.ID, err)
@@ -303,7 +323,7 @@ func (p *Publisher) Reconcile(ctx context.Context) error {
 			continue
 		}
 		adopted := subscription.FromProto(last.message)
-		if err := p.rows.CreateSubscription(ctx, adopted, system); err != nil && !errors.Is(err, store.ErrExists) {
+		if err := p.rows.CreateSubscription(ctx, adopted, itself); err != nil && !errors.Is(err, store.ErrExists) {
 			return fmt.Errorf("taking subscription %s back from the topic: %w", id, err)
 		}
 		p.logger.Warn("subscription.adopted", zap.String("subscription", id), zap.Int64("version", adopted.Version))
@@ -311,38 +331,57 @@ func (p *Publisher) Reconcile(ctx context.Context) error {
 	return nil
 }
 
-// disable switches off what an endpoint asked to be switched off (410), unless
-// it was changed since.
+// disable switches off what an endpoint asked to be switched off (410), and what
+// has failed for days, unless it was changed since.
 func (p *Publisher) disable(ctx context.Context) error {
 	requests, err := p.rows.DisableRequests(ctx)
 	if err != nil {
 		return fmt.Errorf("reading disable requests: %w", err)
 	}
 	for _, request := range requests {
-		row, err := p.rows.Subscription(ctx, request.SubscriptionID)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
+		if err := p.switchOff(ctx, request.SubscriptionID, request.SubscriptionVersion, request.Reason); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("reading subscription %s: %w", request.SubscriptionID, err)
-		}
-		if row.Deleted || !row.Active || row.Version != request.SubscriptionVersion {
-			continue
-		}
-		next := *row
-		next.Active, next.DisabledReason = false, request.Reason
-		next.Version, next.UpdatedAt = row.Version+1, time.Now().UTC()
-		err = p.rows.UpdateSubscription(ctx, &next, row.Version, system)
-		switch {
-		case errors.Is(err, store.ErrVersion):
-			continue
-		case err != nil:
-			return fmt.Errorf("disabling subscription %s: %w", row.ID, err)
-		}
-		p.logger.Warn("subscription.disabled", zap.String("subscription", row.ID), zap.String("reason", request.Reason))
-		if err := p.Publish(ctx, row.ID); err != nil {
+	}
+	now := p.now()
+	if sinceJudged := now.Sub(p.judged); sinceJudged >= 0 && sinceJudged < judgeEvery {
+		return nil
+	}
+	failing, err := p.rows.FailingSubscriptions(ctx, now)
+	if err != nil {
+		return err
+	}
+	p.judged = now
+	for _, f := range failing {
+		if err := p.switchOff(ctx, f.SubscriptionID, f.Version, system.ReasonFailing); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// switchOff disables a subscription if it still is at version.
+func (p *Publisher) switchOff(ctx context.Context, id string, version int64, reason string) error {
+	row, err := p.rows.Subscription(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading subscription %s: %w", id, err)
+	}
+	if row.Deleted || !row.Active || row.Version != version {
+		return nil
+	}
+	next := *row
+	next.Active, next.DisabledReason = false, reason
+	next.Version, next.UpdatedAt = row.Version+1, p.now().UTC()
+	err = p.rows.UpdateSubscription(ctx, &next, row.Version, itself)
+	switch {
+	case errors.Is(err, store.ErrVersion), errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("disabling subscription %s: %w", row.ID, err)
+	}
+	p.logger.Warn("subscription.disabled", zap.String("subscription", row.ID), zap.String("reason", reason))
+	return p.Publish(ctx, row.ID)
 }

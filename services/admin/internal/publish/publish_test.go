@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,4 +179,62 @@ func TestAnEndpointThatIsGoneIsSwitchedOff(t *testing.T) {
 		})
 		eventually(t, c, "sub_b", "sub_b to be published", func(m *aftercallv1.Subscription) bool { return m.GetActive() && m.GetVersion() == 2 })
 	})
+}
+
+func TestAnEndpointThatFailsForDaysIsSwitchedOff(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		create(t, db, sub("sub_a", 1, "https://a.example/hook?token=s3cret"))
+		create(t, db, sub("sub_b", 1, "https://b.example/"))
+		now := time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+		for _, b := range []*store.Batch{
+			storetest.Tries("sub_a", 12, now.Add(-80*time.Hour), now.Add(-time.Minute), aftercallv1.Attempt_RESULT_FAILED),
+			storetest.Tries("sub_b", 1, now.Add(-time.Minute), now.Add(-time.Minute), aftercallv1.Attempt_RESULT_DELIVERED),
+		} {
+			if _, err := db.Project(context.Background(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		client := kafkatest.Client(t, c, c.Producer()...)
+		for range 2 {
+			p := publish.New(db, client, c, zap.NewNop(), nil)
+			p.Clock(func() time.Time { return now })
+			if err := p.Once(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := records(t, c, "sub_a")
+		if last := all[len(all)-1]; last.GetActive() || last.GetVersion() != 2 || last.GetDisabledReason() != "failing" {
+			t.Errorf("the last record is %v", last)
+		}
+		if all = records(t, c, "sub_b"); !all[len(all)-1].GetActive() {
+			t.Error("the healthy one is off")
+		}
+		entries, _, err := db.Audit(context.Background(), store.AuditQuery{Object: "sub_a"})
+		if err != nil || len(entries) != 2 || entries[0].Kind != "system" {
+			t.Errorf("the audit log has %+v, %v", entries, err)
+		}
+	})
+}
+
+func TestTheDisabledAreToldOnceOverRestarts(t *testing.T) {
+	db, c := storetest.SQLite(t), kafkatest.Start(t).Config()
+	create(t, db, sub("sub_a", 1, "https://a.example/hook?token=s3cret"))
+	client := kafkatest.Client(t, c, c.Producer()...)
+	once := func() {
+		t.Helper()
+		if err := publish.New(db, client, c, zap.NewNop(), nil).Once(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	once()
+	change := &aftercallv1.EndpointChange{ChangeId: "chg", SubscriptionId: "sub_a", SubscriptionVersion: 1, Tenant: "default", Kind: aftercallv1.EndpointChange_KIND_DISABLE_REQUESTED, Reason: "gone"}
+	if _, err := db.Project(context.Background(), &store.Batch{Changes: []*aftercallv1.EndpointChange{change}}); err != nil {
+		t.Fatal(err)
+	}
+	once()
+	once()
+	told := kafkatest.ReadAll(t, c, topic.CDRSystem)
+	if len(told) != 1 || !strings.Contains(string(told[0].Value), `"Reason":"gone"`) || strings.Contains(string(told[0].Value), "s3cret") {
+		t.Errorf("told %d: %v", len(told), told)
+	}
 }
