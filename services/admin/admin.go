@@ -26,6 +26,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/console"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
+	"github.com/aftercall/aftercall/services/admin/internal/replay"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	PublicURL string `env:"PUBLIC_URL"`
 	// AdminToken is made valid at start, with all scopes.
 	AdminToken string `env:"ADMIN_TOKEN"`
+	// OUSeparator stands between the units of an organization unit's path.
+	OUSeparator string `env:"OU_SEPARATOR" envDefault:"/"`
 	// FirstSteps shows newcomers what to do first.
 	FirstSteps bool `env:"-"`
 }
@@ -65,6 +68,7 @@ type Server struct {
 	deps      Deps
 	client    *kgo.Client
 	publisher *publish.Publisher
+	replays   *replay.Service
 	handler   http.Handler
 }
 
@@ -118,7 +122,8 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	s := &Server{config: c, deps: d, client: client}
 	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
 	service := layer(d)
-	service.Producer, service.Publisher = client, s.publisher
+	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
+	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays
 	s.handler = s.routes(service, public)
 	return s, nil
 }
@@ -140,7 +145,7 @@ func (s *Server) Close() { s.client.Close() }
 // Run publishes subscriptions, watches what the service depends on, and listens,
 // until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	parts := map[string]func(context.Context) error{"publisher": s.publisher.Run, "health": s.watch}
+	parts := map[string]func(context.Context) error{"publisher": s.publisher.Run, "replays": s.replays.Run, "health": s.watch}
 	ln := s.deps.Listener
 	if ln == nil && s.config.Listen != "" {
 		var lc net.ListenConfig

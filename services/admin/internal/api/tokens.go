@@ -107,8 +107,6 @@ func (a *API) audit(ctx context.Context, action, object string) {
 func (a *API) notYet() {
 	for _, r := range []struct{ id, method, path, scope string }{
 		{"sendWaiting", http.MethodPost, "/subscriptions/{id}/send-waiting", access.Resend},
-		{"planReplay", http.MethodPost, "/replays", access.Replay},
-		{"listReplays", http.MethodGet, "/replays", access.Read},
 		{"stream", http.MethodGet, "/stream", access.Read},
 		{"listAudit", http.MethodGet, "/audit", access.Admin},
 		{"createErasure", http.MethodPost, "/erasures", access.Admin},

@@ -78,7 +78,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "attempts", "attempt", "delivery", "calls", "event", "rejected", "eventtypes", "eventtype", "test", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "test", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -135,6 +135,11 @@ func (c *Console) routes() {
 	page("GET /events/{id}", access.Read, c.showEvent)
 	page("POST /events/{id}/reveal", access.Read, c.reveal)
 	page("GET /rejected", access.Read, c.listRejected)
+	page("GET /replays", access.Read, c.listReplays)
+	page("POST /replays", access.Replay, c.planReplay)
+	page("GET /replays/{id}", access.Read, c.showReplay)
+	page("POST /replays/{id}/run", access.Replay, c.runReplay)
+	page("POST /replays/{id}/cancel", access.Replay, c.cancelReplay)
 	page("GET /event-types", access.Read, c.listEventTypes)
 	page("GET /event-types/{name}", access.Read, c.showEventType)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
@@ -232,6 +237,7 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Webhooks", Href: "/webhooks", Icon: "webhook"},
 		{Text: "Send attempts", Href: "/attempts", Icon: "send"},
 		{Text: "Calls", Href: "/calls", Icon: "call"},
+		{Text: "Replays", Href: "/replays", Icon: "again"},
 		{Text: "Event types", Href: "/event-types", Icon: "list"},
 		{Text: "Rejected records", Href: "/rejected", Icon: "alert"},
 	} {

@@ -35,6 +35,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/webhook"
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
+	"github.com/aftercall/aftercall/services/admin/internal/replay"
 )
 
 // Sealer encrypts and opens one field of one subscription.
@@ -71,9 +72,11 @@ type Service struct {
 	Probe http.RoundTripper
 	// Separator stands between the units of an OU path, "/" when empty.
 	Separator string
-	Logger    *zap.Logger
-	Now       func() time.Time
-	Random    io.Reader
+	// Replays are run beside it.
+	Replays *replay.Service
+	Logger  *zap.Logger
+	Now     func() time.Time
+	Random  io.Reader
 
 	resends keyed
 }
