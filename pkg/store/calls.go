@@ -2,79 +2,211 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aftercall/aftercall/pkg/topic"
 )
 
 // Limits of what Call answers.
 const (
-	maxCallEvents   = 500
-	maxCallRows     = 5000
-	maxCallRounds   = 16
-	callWindow      = 24 * time.Hour
-	idsInOneReading = 500
+	// MaxCallEvents is how many records one answer holds.
+	MaxCallEvents = 200
+	// CallWindow is within which two records that share an id belong to one call:
+	// producers may use an id again.
+	CallWindow = 24 * time.Hour
+
+	maxCallRows = 5000
 )
 
-// Call is everything known of one call: the records that share a CallId or
-// ScenarioId, or name each other as ParentId, directly or through others, within
-// a day of each other; with their deliveries and attempts, oldest first. id may
-// be any of the three. ErrNotFound says that no record names it.
+// Call is everything known of one call: the records that name id as CallId,
+// ScenarioId or ParentId, and those that share any of these ids with one of
+// them, directly or through others, each within CallWindow of the next; in the
+// order of their tree, with their deliveries and attempts, oldest first.
+// ErrNotFound says that no record names id.
 func (d *DB) Call(ctx context.Context, id string) (*Call, error) {
 	out := &Call{Deliveries: []Delivery{}, Attempts: []Attempt{}}
+	legs, err := d.closure(ctx, CleanID(id), out)
+	if err != nil {
+		return nil, err
+	}
+	if len(legs) == 0 {
+		return nil, ErrNotFound
+	}
+	ids := make([]any, len(legs))
+	for i, l := range legs {
+		ids[i] = l.eventID
+	}
+	events, err := d.eventDetails(ctx, `e.event_id in (`+marks(len(ids))+`)`, ids, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	out.Events = tree(events)
+	return out, d.callRows(ctx, out)
+}
+
+// leg is what the closure needs to know of a record.
+type leg struct {
+	eventID string
+	at      time.Time
+	ids     [3]string
+}
+
+// links says that two records belong together.
+func (l leg) links(o leg) bool {
+	apart := l.at.Sub(o.at).Abs()
+	return apart <= CallWindow && slices.ContainsFunc(l.ids[:], func(id string) bool { return linking(id) && slices.Contains(o.ids[:], id) })
+}
+
+// linking says that a text is an id, and no word for none.
+func linking(id string) bool { return id != "" && id != "Null" && id != "null" }
+
+// closure finds the records of a call, breadth first.
+func (d *DB) closure(ctx context.Context, id string, out *Call) ([]leg, error) {
+	if !linking(id) {
+		return nil, nil
+	}
+	frontier, err := d.legs(ctx, []any{id}, time.Time{}, time.Time{}, MaxCallEvents+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(frontier) > MaxCallEvents {
+		frontier, out.Truncated = frontier[:MaxCallEvents], true
+	}
+	all := slices.Clone(frontier)
 	seen := map[string]bool{}
-	asked := map[string]bool{}
-	ask := []string{CleanID(id)}
-	for round := 0; len(ask) > 0 && round < maxCallRounds; round++ {
-		if len(ask) > idsInOneReading {
-			ask, out.Truncated = ask[:idsInOneReading], true
-		}
-		args := make([]any, len(ask))
-		for i, id := range ask {
-			args[i], asked[id] = id, true
-		}
-		in := marks(len(ask))
-		// A union rather than an or: each part has its own index.
-		condition := `e.event_id in (select event_id from events where call_id in (` + in + `) and call_id <> ''
-			union select event_id from events where scenario_id in (` + in + `) and scenario_id <> ''
-			union select event_id from events where parent_id in (` + in + `) and parent_id <> '')`
-		if len(out.Events) > 0 {
-			f := filter{d: d, args: args}
-			from, to := callTimes(out.Events)
-			f.between("e.occurred_at", from.Add(-callWindow), to.Add(callWindow))
-			for _, w := range f.where {
-				condition += " and " + w
+	for _, l := range all {
+		seen[l.eventID] = true
+	}
+	for len(frontier) > 0 && !out.Truncated {
+		asked := map[string]bool{}
+		var ids []any
+		from, to := frontier[0].at, frontier[0].at
+		for _, l := range frontier {
+			if l.at.Before(from) {
+				from = l.at
 			}
-			args = f.args
-		}
-		events, err := d.eventDetails(ctx, condition, args, maxCallEvents+1)
-		if err != nil {
-			return nil, err
-		}
-		ask = ask[:0:0]
-		for _, e := range events {
-			if seen[e.EventID] {
-				continue
+			if l.at.After(to) {
+				to = l.at
 			}
-			if len(out.Events) == maxCallEvents {
-				out.Truncated = true
-				break
-			}
-			seen[e.EventID] = true
-			out.Events = append(out.Events, e)
-			for _, id := range []string{e.CallID, e.ScenarioID, e.ParentID} {
-				if id != "" && !asked[id] {
+			for _, id := range l.ids {
+				if linking(id) && !asked[id] {
 					asked[id] = true
-					ask = append(ask, id)
+					ids = append(ids, id)
 				}
 			}
 		}
+		// To includes its end, which between leaves out.
+		const limit = 4 * MaxCallEvents
+		found, err := d.legs(ctx, ids, from.Add(-CallWindow), to.Add(CallWindow+time.Microsecond), limit)
+		if err != nil {
+			return nil, err
+		}
+		out.Truncated = len(found) == limit
+		var next []leg
+		for _, l := range found {
+			if seen[l.eventID] || !slices.ContainsFunc(frontier, l.links) {
+				continue
+			}
+			if len(all) == MaxCallEvents {
+				out.Truncated = true
+				break
+			}
+			seen[l.eventID] = true
+			all, next = append(all, l), append(next, l)
+		}
+		frontier = next
 	}
-	if len(out.Events) == 0 {
-		return nil, ErrNotFound
+	return all, nil
+}
+
+// legs are records that name one of ids, newest first.
+func (d *DB) legs(ctx context.Context, ids []any, from, to time.Time, limit int) ([]leg, error) {
+	f := filter{d: d, args: ids}
+	f.between("e.occurred_at", from, to)
+	in := marks(len(ids))
+	// A union rather than an or: each part has its own index.
+	text := `select e.event_id, e.occurred_at, e.call_id, e.scenario_id, e.parent_id from events e where e.event_id in (
+		select event_id from events where call_id in (` + in + `) and call_id <> ''
+		union select event_id from events where scenario_id in (` + in + `) and scenario_id <> ''
+		union select event_id from events where parent_id in (` + in + `) and parent_id <> '')`
+	for _, w := range f.where {
+		text += " and " + w
 	}
-	sortEvents(out.Events)
-	return out, d.callRows(ctx, out)
+	var out []leg
+	err := d.read(ctx, text+fmt.Sprintf(` order by e.occurred_at desc, e.event_id limit %d`, limit), f.args, func(rows *sql.Rows) error {
+		var l leg
+		err := rows.Scan(&l.eventID, instant{&l.at}, &l.ids[0], &l.ids[1], &l.ids[2])
+		out = append(out, l)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the records of a call: %w", err)
+	}
+	return out, nil
+}
+
+// tree orders records so that each follows its parent, roots and children by
+// time. A record's parent is the one whose CallId is its ParentId, the nearest in
+// time; one that names none and only adds to a leg (a recording, what Aftercall
+// tells about it) stands under that leg. Where parents go in a circle, the
+// oldest becomes a root.
+func tree(events []EventDetail) []CallEvent {
+	sortEvents(events)
+	byCall := map[string][]int{}
+	for i, e := range events {
+		if linking(e.CallID) && !adds(e.EventType) {
+			byCall[e.CallID] = append(byCall[e.CallID], i)
+		}
+	}
+	parent := make([]int, len(events))
+	for i, e := range events {
+		parent[i] = -1
+		of := e.ParentID
+		if of == "" && adds(e.EventType) {
+			of = e.CallID
+		}
+		nearest := CallWindow + 1
+		for _, j := range byCall[of] {
+			if apart := events[j].OccurredAt.Sub(e.OccurredAt).Abs(); j != i && apart < nearest {
+				nearest, parent[i] = apart, j
+			}
+		}
+	}
+	for i := range parent {
+		for steps, j := 0, parent[i]; j >= 0 && steps <= len(parent); steps, j = steps+1, parent[j] {
+			if j == i {
+				parent[i] = -1
+				break
+			}
+		}
+	}
+	children := map[int][]int{}
+	for i, p := range parent {
+		children[p] = append(children[p], i)
+	}
+	out := make([]CallEvent, 0, len(events))
+	var walk func(of, depth int)
+	walk = func(of, depth int) {
+		for _, i := range children[of] {
+			e := CallEvent{EventDetail: events[i], Depth: depth}
+			if of >= 0 {
+				e.ParentEventID = events[of].EventID
+			}
+			out = append(out, e)
+			walk(i, depth+1)
+		}
+	}
+	walk(-1, 0)
+	return out
+}
+
+// adds says that records of a type are no legs of their own.
+func adds(eventType string) bool {
+	return eventType == topic.TypeRecording || topic.IsSystem(eventType)
 }
 
 func (d *DB) callRows(ctx context.Context, c *Call) error {
@@ -96,19 +228,6 @@ func (d *DB) callRows(ctx context.Context, c *Call) error {
 	c.Deliveries = append(c.Deliveries, deliveries[:min(len(deliveries), maxCallRows)]...)
 	c.Attempts = append(c.Attempts, attempts[:min(len(attempts), maxCallRows)]...)
 	return nil
-}
-
-func callTimes(events []EventDetail) (from, to time.Time) {
-	from, to = events[0].OccurredAt, events[0].OccurredAt
-	for _, e := range events {
-		if e.OccurredAt.Before(from) {
-			from = e.OccurredAt
-		}
-		if e.OccurredAt.After(to) {
-			to = e.OccurredAt
-		}
-	}
-	return from, to
 }
 
 func sortEvents(events []EventDetail) {

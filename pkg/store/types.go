@@ -220,11 +220,21 @@ type Decision struct {
 	Detail     string `json:"detail,omitempty"`
 }
 
-// Call is everything known of the records that belong to one call.
+// CallEvent is a record of a call and its place in the call's tree.
+type CallEvent struct {
+	EventDetail
+	// ParentEventID is the record that it stands under, empty for a root.
+	ParentEventID string `json:"parent_event_id,omitempty"`
+	// Depth is 0 for a root.
+	Depth int `json:"depth"`
+}
+
+// Call is everything known of the records that belong to one call. Events are
+// in the order of the tree: each follows its parent.
 type Call struct {
-	Events     []EventDetail `json:"events"`
-	Deliveries []Delivery    `json:"deliveries"`
-	Attempts   []Attempt     `json:"attempts"`
+	Events     []CallEvent `json:"events"`
+	Deliveries []Delivery  `json:"deliveries"`
+	Attempts   []Attempt   `json:"attempts"`
 	// Truncated is true when there is more than fits here.
 	Truncated bool `json:"truncated,omitempty"`
 }

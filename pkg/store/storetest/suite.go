@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"a forged cursor is refused", forgedCursors},
 		{"filters select what they say", filters},
 		{"a call is the closure of its records", call},
+		{"random calls are what a model says", callClosures},
+		{"a call is a tree of its legs", callTrees},
 		{"a payload comes back byte for byte until it expires", payloads},
 		{"a requested delivery exists before its first attempt", requested},
 		{"an attempt keeps its detail", attemptDetail},

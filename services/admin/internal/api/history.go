@@ -34,7 +34,7 @@ type Span struct {
 type Filters struct {
 	Subscription string `query:"subscription" maxLength:"64" doc:"Id of a subscription."`
 	EventType    string `query:"event_type" maxLength:"200"`
-	Call         string `query:"call" maxLength:"256" doc:"A CallId."`
+	Call         string `query:"call" maxLength:"256" doc:"A CallId, ScenarioId or ParentId."`
 	Delivery     string `query:"delivery" maxLength:"64"`
 	Event        string `query:"event" maxLength:"80" doc:"Id of an event."`
 	Result       string `query:"result" enum:"delivered,failed,not_sent" doc:"Of the attempt; of deliveries, of the last one."`
@@ -193,7 +193,7 @@ func (a *API) history() {
 		})
 
 	route(a, access.Read, huma.Operation{OperationID: "readCall", Method: http.MethodGet, Path: "/calls/{id}", Summary: "Why did this webhook (not) arrive?", Tags: []string{"History"},
-		Description: "Every record of a call with what was decided, and every delivery and attempt of them.", Errors: notFound},
+		Description: "Every record of a call as a tree, with what was decided, and every delivery and attempt of them: all that share a CallId, ScenarioId or ParentId, directly or through others, within 24 hours.", Errors: notFound},
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" maxLength:"256" doc:"A CallId."`
 		}) (*struct{ Body Call }, error) {
@@ -205,7 +205,7 @@ func (a *API) history() {
 				return nil, problem.NotFound("call")
 			}
 			return &struct{ Body Call }{Call{
-				Events: list(c.Events, "", eventDetail).Items, Deliveries: list(c.Deliveries, "", deliveryRow).Items, Attempts: list(c.Attempts, "", attemptRow).Items, Truncated: c.Truncated}}, nil
+				Events: list(c.Events, "", callEvent).Items, Deliveries: list(c.Deliveries, "", deliveryRow).Items, Attempts: list(c.Attempts, "", attemptRow).Items, Truncated: c.Truncated}}, nil
 		})
 
 	route(a, access.Read, huma.Operation{OperationID: "listRejected", Method: http.MethodGet, Path: "/rejected", Summary: "Records that cannot be a CDR", Tags: []string{"History"}, Errors: pages},

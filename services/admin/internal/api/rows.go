@@ -192,9 +192,20 @@ func eventDetail(e store.EventDetail) EventDetail {
 	return out
 }
 
+// CallEvent is a record of a call and its place in the call's tree.
+type CallEvent struct {
+	EventDetail
+	ParentEventID string `json:"parent_event_id,omitempty" doc:"The record that this one stands under; absent for a root."`
+	Depth         int    `json:"depth" doc:"0 for a root."`
+}
+
+func callEvent(e store.CallEvent) CallEvent {
+	return CallEvent{EventDetail: eventDetail(e.EventDetail), ParentEventID: e.ParentEventID, Depth: e.Depth}
+}
+
 // Call is everything known of one call.
 type Call struct {
-	Events     []EventDetail `json:"events"`
+	Events     []CallEvent   `json:"events" doc:"In the order of the tree: each follows its parent."`
 	Deliveries []Delivery    `json:"deliveries"`
 	Attempts   []Attempt     `json:"attempts"`
 	Truncated  bool          `json:"truncated" doc:"There is more than fits here: ask /deliveries and /attempts."`

@@ -18,11 +18,18 @@ type callWebhook struct {
 type callEvent struct {
 	EventID, EventType, Position, Bytes string
 	At                                  time.Time
-	ScenarioID, ParentID, ParentHref    string
-	OUPath, Duplicate                   string
-	Warnings                            []string
-	Webhooks                            []callWebhook
+	CallID, ScenarioID                  string
+	ParentID, ParentHref                string
+	// Under is what the record stands under, empty for a root; Indent is the
+	// class of its depth.
+	Under, Indent     string
+	OUPath, Duplicate string
+	Warnings          []string
+	Webhooks          []callWebhook
 }
+
+// deepest is the depth from which on records are no further indented.
+const deepest = 4
 
 type recentEvent struct {
 	At                time.Time
@@ -99,7 +106,7 @@ func (c *Console) call(r *http.Request, id string) ([]callEvent, error) {
 	}
 	var out []callEvent
 	for _, e := range call.Events {
-		v := callEvent{EventID: e.EventID, EventType: e.EventType, Position: position(e.Position), Bytes: bytesText(int64(e.PayloadBytes)), At: e.OccurredAt,
+		v := callEvent{CallID: e.CallID, Under: e.ParentEventID, Indent: "leg leg-" + strconv.Itoa(min(e.Depth, deepest)), EventID: e.EventID, EventType: e.EventType, Position: position(e.Position), Bytes: bytesText(int64(e.PayloadBytes)), At: e.OccurredAt,
 			ScenarioID: e.ScenarioID, ParentID: e.ParentID, ParentHref: callHref(e.ParentID), OUPath: e.OUPath, Warnings: e.Warnings}
 		if e.Duplicate {
 			v.Duplicate = position(e.Position)
