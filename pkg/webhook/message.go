@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,11 +45,10 @@ func (m Message) Headers(additional []Header) []Header {
 	add("content-type", m.ContentType)
 	// An additional user-agent takes the place of ours, not one beside it; so
 	// does a traceparent.
-	own := map[string]bool{}
-	for _, h := range additional {
-		own[lower(h.Name)] = true
+	has := func(name string) bool {
+		return slices.ContainsFunc(additional, func(h Header) bool { return strings.EqualFold(h.Name, name) })
 	}
-	if !own["user-agent"] {
+	if !has("user-agent") {
 		add("user-agent", "Aftercall/"+m.Version)
 	}
 	add(HeaderID, m.ID)
@@ -68,7 +69,7 @@ func (m Message) Headers(additional []Header) []Header {
 	if m.Test {
 		add("webhook-test", "true")
 	}
-	if m.Traceparent != "" && !own["traceparent"] {
+	if m.Traceparent != "" && !has("traceparent") {
 		add("traceparent", m.Traceparent)
 	}
 	return append(headers, additional...)

@@ -36,10 +36,11 @@ func (e *Engine) attempted(a core.Action, r *post.Report, now time.Time) (outcom
 	attempt.State, attempt.StateReason = v.State, v.StateReason
 
 	e.meter.attempted(attempt, r.Took)
-	e.logger.Debug("delivery.attempted",
-		zap.String("delivery_id", attempt.GetDeliveryId()), zap.String("subscription_id", attempt.GetSubscriptionId()),
-		zap.Int32("attempt", attempt.GetAttempt()), zap.Int("status", r.Status), zap.Duration("took", r.Took),
-		zap.String("state", attempt.GetState().String()))
+	if told := e.logger.Check(zap.DebugLevel, "delivery.attempted"); told != nil {
+		told.Write(zap.String("delivery_id", attempt.GetDeliveryId()), zap.String("subscription_id", attempt.GetSubscriptionId()),
+			zap.Int32("attempt", attempt.GetAttempt()), zap.Int("status", r.Status), zap.Duration("took", r.Took),
+			zap.String("state", attempt.GetState().String()))
+	}
 
 	records := make([]*kgo.Record, 0, 2)
 	if v.State == outcome.StateWaiting {

@@ -230,10 +230,7 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 		report.Timings = &aftercallv1.Timings{Total: durationpb.New(0)}
 		return report, nil
 	}
-	request.Header = make(http.Header, len(headers))
-	for _, h := range headers {
-		request.Header.Add(h.Name, h.Value)
-	}
+	request.Header = toHeader(headers)
 
 	response, err := p.client.Do(request)
 	watch.answered()
@@ -326,6 +323,35 @@ func wire(headers []webhook.Header) []*aftercallv1.HttpHeader {
 	}
 	return out
 }
+
+// toHeader is what http.Header.Add makes of the headers, without an allocation
+// for each name and each value.
+func toHeader(headers []webhook.Header) http.Header {
+	out := make(http.Header, len(headers))
+	values := make([]string, len(headers))
+	for i, h := range headers {
+		name, known := canonical[h.Name]
+		if !known {
+			name = http.CanonicalHeaderKey(h.Name)
+		}
+		if old, repeated := out[name]; repeated {
+			out[name] = append(old, h.Value)
+			continue
+		}
+		values[i] = h.Value
+		out[name] = values[i : i+1 : i+1]
+	}
+	return out
+}
+
+// canonical are the names that net/http would make of ours on every request.
+var canonical = func() map[string]string {
+	out := map[string]string{}
+	for _, h := range (webhook.Message{Secrets: [][]byte{nil}, AbpSecret: "-", OriginalID: "-", Test: true, Traceparent: "-"}).Headers(nil) {
+		out[h.Name] = http.CanonicalHeaderKey(h.Name)
+	}
+	return out
+}()
 
 func fromHeader(header http.Header) []*aftercallv1.HttpHeader {
 	out := make([]*aftercallv1.HttpHeader, 0, len(header))
