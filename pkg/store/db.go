@@ -63,6 +63,8 @@ type Engine interface {
 	PublishLock(ctx context.Context) (release func(), ok bool, err error)
 	// ReplayLock is PublishLock for the one runner of replays.
 	ReplayLock(ctx context.Context) (release func(), ok bool, err error)
+	// Lock is PublishLock for anything else that only one may do at a time.
+	Lock(ctx context.Context, name string) (release func(), ok bool, err error)
 	// Conflict says that err is a violated uniqueness.
 	Conflict(err error) bool
 	// Close ends what the engine holds besides the pool.
@@ -111,4 +113,10 @@ func (d *DB) Project(ctx context.Context, b *Batch) (Projected, error) {
 // does the end of the process.
 func (d *DB) PublishLock(ctx context.Context) (release func(), ok bool, err error) {
 	return d.engine.PublishLock(ctx)
+}
+
+// Lock takes the lock of this name without waiting, as PublishLock does the
+// publisher's.
+func (d *DB) Lock(ctx context.Context, name string) (release func(), ok bool, err error) {
+	return d.engine.Lock(ctx, name)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/console"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
+	"github.com/aftercall/aftercall/services/admin/internal/release"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
@@ -40,7 +41,7 @@ type Config struct {
 	PublicURL string `env:"PUBLIC_URL"`
 	// AdminToken is made valid at start, with all scopes.
 	AdminToken string `env:"ADMIN_TOKEN"`
-	// OUSeparator stands between the units of an organization unit's path.
+	// OUSeparator stands between the units of an OU path.
 	OUSeparator string `env:"OU_SEPARATOR" envDefault:"/"`
 	// FirstSteps shows newcomers what to do first.
 	FirstSteps bool `env:"-"`
@@ -69,6 +70,7 @@ type Server struct {
 	client    *kgo.Client
 	publisher *publish.Publisher
 	replays   *replay.Service
+	releases  *release.Runner
 	handler   http.Handler
 }
 
@@ -122,6 +124,8 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	s := &Server{config: c, deps: d, client: client}
 	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
 	service := layer(d)
+	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)
+	service.Releaser = s.releases
 	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
 	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays
 	s.handler = s.routes(service, public)
@@ -145,7 +149,12 @@ func (s *Server) Close() { s.client.Close() }
 // Run publishes subscriptions, watches what the service depends on, and listens,
 // until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	parts := map[string]func(context.Context) error{"publisher": s.publisher.Run, "replays": s.replays.Run, "health": s.watch}
+	parts := map[string]func(context.Context) error{
+		"publisher": s.publisher.Run, "replays": s.replays.Run, "health": s.watch, "send waiting": s.releases.Run,
+		"reseal": func(ctx context.Context) error {
+			return release.Reseal(ctx, s.deps.Store, s.publisher, s.deps.Keyset, s.deps.Logger)
+		},
+	}
 	ln := s.deps.Listener
 	if ln == nil && s.config.Listen != "" {
 		var lc net.ListenConfig
@@ -184,7 +193,7 @@ func (s *Server) watch(ctx context.Context) error {
 		kafkaErr := s.client.Ping(check)
 		cancel()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // being told to stop is no error
 		}
 		s.deps.Health.Set("admin.store", storeErr)
 		s.deps.Health.Set("admin.kafka", kafkaErr)

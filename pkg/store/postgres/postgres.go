@@ -123,6 +123,11 @@ func (e *engine) ReplayLock(ctx context.Context) (func(), bool, error) {
 	return e.lock(ctx, "aftercall replays")
 }
 
+// Lock is too.
+func (e *engine) Lock(ctx context.Context, name string) (func(), bool, error) {
+	return e.lock(ctx, "aftercall "+name)
+}
+
 func (e *engine) lock(ctx context.Context, name string) (func(), bool, error) {
 	conn, err := e.pool.Conn(ctx)
 	if err != nil {

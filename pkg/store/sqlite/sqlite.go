@@ -103,6 +103,7 @@ type engine struct {
 	writer    *sql.DB
 	publisher sync.Mutex
 	replays   sync.Mutex
+	locks     sync.Map // name → *sync.Mutex
 }
 
 func (e *engine) Name() string { return "sqlite" }
@@ -124,6 +125,12 @@ func (e *engine) PublishLock(context.Context) (func(), bool, error) { return try
 
 // ReplayLock is too.
 func (e *engine) ReplayLock(context.Context) (func(), bool, error) { return try(&e.replays) }
+
+// Lock is too.
+func (e *engine) Lock(_ context.Context, name string) (func(), bool, error) {
+	mu, _ := e.locks.LoadOrStore(name, &sync.Mutex{})
+	return try(mu.(*sync.Mutex))
+}
 
 func try(mu *sync.Mutex) (func(), bool, error) {
 	if !mu.TryLock() {

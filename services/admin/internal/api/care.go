@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/services/admin/internal/access"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
@@ -80,5 +81,30 @@ func (a *API) care() {
 				return nil, err
 			}
 			return &struct{ Body webhooks.Preview }{*p}, nil
+		})
+
+	type sending struct{ Body webhooks.SendWaiting }
+	view := func(w *store.SendWaiting, err error) (*sending, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &sending{webhooks.ViewSendWaiting(w)}, nil
+	}
+	route(a, access.Resend, huma.Operation{OperationID: "sendWaiting", Method: http.MethodPost, Path: "/subscriptions/{id}/send-waiting", Summary: "Send waiting now", Tags: []string{"Subscriptions"},
+		Description: "After an endpoint was mended: everything that waits for a retry goes out now, 50 a second or at the webhook's rate limit. While one runs, this answers it.", DefaultStatus: http.StatusAccepted,
+		Errors: []int{http.StatusNotFound, http.StatusConflict}},
+		func(ctx context.Context, in *SubscriptionID) (*sending, error) {
+			return view(a.webhooks.SendWaiting(ctx, in.ID, actor(ctx)))
+		})
+
+	route(a, access.Read, huma.Operation{OperationID: "readSendWaiting", Method: http.MethodGet, Path: "/subscriptions/{id}/send-waiting", Summary: "How far Send waiting now has come", Tags: []string{"Subscriptions"}, Errors: errors[:1]},
+		func(ctx context.Context, in *SubscriptionID) (*sending, error) {
+			return view(a.store.LastSendWaiting(ctx, in.ID))
+		})
+
+	route(a, access.Resend, huma.Operation{OperationID: "cancelSendWaiting", Method: http.MethodDelete, Path: "/subscriptions/{id}/send-waiting", Summary: "Cancel Send waiting now", Tags: []string{"Subscriptions"},
+		Description: "What was sent is sent; the rest goes on waiting.", DefaultStatus: http.StatusAccepted, Errors: errors[:1]},
+		func(ctx context.Context, in *SubscriptionID) (*sending, error) {
+			return view(a.webhooks.CancelSendWaiting(ctx, in.ID, actor(ctx)))
 		})
 }

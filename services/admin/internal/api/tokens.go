@@ -106,7 +106,6 @@ func (a *API) audit(ctx context.Context, action, object string) {
 // and do nothing. They are not in the document.
 func (a *API) notYet() {
 	for _, r := range []struct{ id, method, path, scope string }{
-		{"sendWaiting", http.MethodPost, "/subscriptions/{id}/send-waiting", access.Resend},
 		{"stream", http.MethodGet, "/stream", access.Read},
 		{"listAudit", http.MethodGet, "/audit", access.Admin},
 		{"createErasure", http.MethodPost, "/erasures", access.Admin},

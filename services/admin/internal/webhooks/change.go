@@ -25,7 +25,7 @@ import (
 )
 
 // Types are the event types that a webhook can ask for, in the order of pages.
-var Types = []string{topic.TypeQueue, topic.TypeIvr, topic.TypeAgent, topic.TypeRecording, topic.TypeTest}
+var Types = topic.Types
 
 // Saved is what came of a change.
 type Saved struct {

@@ -68,6 +68,8 @@ type Service struct {
 	Rules     webhook.URLRules
 	Producer  ack.Producer
 	Publisher Publisher
+	// Releaser may be nil: then another process carries it out.
+	Releaser Releaser
 	// Probe makes the one HEAD request of Check, over the guarded dialer.
 	Probe http.RoundTripper
 	// Separator stands between the units of an OU path, "/" when empty.
