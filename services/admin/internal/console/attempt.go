@@ -43,7 +43,7 @@ type attemptPage struct {
 	Phases                                           []phase
 	Timeline                                         []timelineRow
 	Request, Response                                string
-	Truncated                                        bool
+	Truncated, Open                                  bool
 	Payload                                          payloadView
 	Path                                             []place
 }
@@ -71,6 +71,7 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	// The delivery may have moved on since this attempt.
 	if d, err := c.Store.Delivery(r.Context(), a.DeliveryID); err == nil {
 		page.DeliveryState, page.NextRetry = deliveryState(d.State, d.Reason), d.NextAttemptAt
+		page.Open = d.State == store.StateQueued || d.State == store.StateWaiting
 	}
 	if page.Timeline, err = c.timeline(r, a.DeliveryID, a.AttemptID); err != nil {
 		return err
@@ -271,6 +272,7 @@ type deliveryPage struct {
 	ID, SubscriptionID, SubscriptionName string
 	EventType, CallID, CallHref          string
 	Live                                 liveness
+	Open                                 bool
 	State                                state
 	Reason, Cause                        string
 	NextRetry, OccurredAt                time.Time
@@ -290,6 +292,7 @@ func (c *Console) showDelivery(w http.ResponseWriter, r *http.Request) error {
 		Live: c.live(r.Context()), State: deliveryState(d.State, d.Reason), Cause: causeLong(d.Cause), NextRetry: d.NextAttemptAt, OccurredAt: d.OccurredAt,
 		Path: []place{{"Delivery", d.DeliveryID}, {"Event, webhook-id", d.EventID}},
 	}
+	page.Open = d.State == store.StateQueued || d.State == store.StateWaiting
 	if d.State == "given_up" || d.State == "waiting" {
 		page.Reason = words(d.Reason)
 	}

@@ -37,6 +37,7 @@ type attemptsPage struct {
 	base
 	Path, TestAction      string
 	Subscription          *subscription.Subscription
+	Care                  *care
 	EventTypes            []option
 	Results, ErrorClasses []option
 	Causes                []option
@@ -88,7 +89,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 		page.Path = "/webhooks/" + url.PathEscape(id) + "/attempts"
 		page.base = c.base(r, "View Webhook Send Attempts", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{s.Name, "/webhooks/" + url.PathEscape(id) + "/edit"}, crumb{Text: "View Webhook Send Attempts"})
 		page.TestAction = "/webhooks/" + url.PathEscape(id) + "/test"
-		page.Subscription = s
+		page.Subscription, page.Care = s, c.careOf(r, s)
 	} else {
 		page.base = c.base(r, "View Webhook Send Attempts", "/attempts", crumb{"Webhooks", "/webhooks"}, crumb{Text: "View Webhook Send Attempts"})
 	}

@@ -78,7 +78,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "test", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "test", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -143,6 +143,7 @@ func (c *Console) routes() {
 	page("GET /event-types", access.Read, c.listEventTypes)
 	page("GET /event-types/{name}", access.Read, c.showEventType)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
+	c.careRoutes(page)
 	page("/", access.Read, func(http.ResponseWriter, *http.Request) error { return problem.NotFound("page") })
 }
 
@@ -253,11 +254,17 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 // flashes are what a page says after a change; the query names one, and can
 // therefore say nothing else.
 var flashes = map[string]flash{
-	"saved":     {"ok", "Saved. Every attempt from now on uses it."},
-	"unpub":     {"wait", "Saved, but Kafka does not answer right now. It counts as soon as Kafka does; nothing more to do here."},
-	"deleted":   {"ok", "Deleted. Nothing more is sent to it."},
-	"duplicate": {"ok", "This webhook was added already."},
-	"resent":    {"ok", "On its way again: one try, with the URL, headers and secret of now."},
+	"saved":      {"ok", "Saved. Every attempt from now on uses it."},
+	"unpub":      {"wait", "Saved, but Kafka does not answer right now. It counts as soon as Kafka does; nothing more to do here."},
+	"deleted":    {"ok", "Deleted. Nothing more is sent to it."},
+	"duplicate":  {"ok", "This webhook was added already."},
+	"paused":     {"ok", "Paused: its deliveries wait, and go out by themselves when the pause ends."},
+	"resumed":    {"ok", "Resumed. What was put off comes back within its tier, paced; Send waiting now brings it at once."},
+	"discarded":  {"ok", "Whatever was queued for it before this moment stops. What comes after is sent."},
+	"sending":    {"ok", "Everything that waits goes out now, at a pace."},
+	"cancelling": {"ok", "It ends where it is: what was sent is sent, the rest goes on waiting."},
+	"stopped":    {"ok", "Stopped: it is not tried again."},
+	"resent":     {"ok", "On its way again: one try, with the URL, headers and secret of now."},
 }
 
 // render writes a page, or only the region that the script asked for.

@@ -25,7 +25,10 @@ type form struct {
 	Headers                 []formHeader
 	Timeout, MaxConcurrency string
 	Schedule, Description   string
+	Format, Filter          string
+	RateLimit               string
 	signingSecret           string
+	abpSecret               string
 	typed                   []string // values as typed, beside Headers
 }
 
@@ -63,6 +66,8 @@ type editPage struct {
 	EventTypes               []option
 	Schedules                []scheduleChoice
 	Preview                  string
+	Formats                  []option
+	Matching                 string
 }
 
 // Err is what is wrong with the field of this pointer, or "".
@@ -113,7 +118,10 @@ func (c *Console) subscription(r *http.Request) (*subscription.Subscription, err
 
 func formOf(s *subscription.Subscription) form {
 	f := form{ID: s.ID, Version: strconv.FormatInt(s.Version, 10), Name: s.Name, Endpoint: s.Endpoint, OUScope: s.OUScope, Active: s.Active, Events: s.Events,
-		Timeout: s.Timeout.String(), MaxConcurrency: strconv.Itoa(s.MaxConcurrency), Schedule: s.Schedule, Description: s.Description}
+		Timeout: s.Timeout.String(), MaxConcurrency: strconv.Itoa(s.MaxConcurrency), Schedule: s.Schedule, Description: s.Description, Format: s.Format, Filter: s.Filter}
+	if s.RateLimit > 0 {
+		f.RateLimit = strconv.FormatFloat(s.RateLimit, 'f', -1, 64)
+	}
 	for _, h := range s.Headers {
 		f.Headers = append(f.Headers, formHeader{Name: h.Name, Value: h.Value, Secret: h.Secret, Kept: h.Secret})
 	}
@@ -125,7 +133,8 @@ func formOf(s *subscription.Subscription) form {
 func readForm(r *http.Request) form {
 	v := r.PostForm
 	f := form{ID: v.Get("id"), Version: v.Get("version"), Name: v.Get("name"), Endpoint: v.Get("endpoint"), OUScope: v.Get("ou_scope"), Active: v.Get("active") != "",
-		Events: v["events"], Timeout: v.Get("timeout"), MaxConcurrency: v.Get("max_concurrency"), Schedule: v.Get("schedule"), Description: v.Get("description"), signingSecret: v.Get("signing_secret")}
+		Events: v["events"], Timeout: v.Get("timeout"), MaxConcurrency: v.Get("max_concurrency"), Schedule: v.Get("schedule"), Description: v.Get("description"), signingSecret: v.Get("signing_secret"),
+		Format: v.Get("format"), Filter: strings.ReplaceAll(v.Get("filter"), "\r\n", "\n"), RateLimit: strings.TrimSpace(v.Get("rate_limit")), abpSecret: v.Get("abp_secret")}
 	for i := range maxHeaderRows {
 		prefix := "header." + strconv.Itoa(i) + "."
 		name, value := strings.TrimSpace(v.Get(prefix+"name")), v.Get(prefix+"value")
@@ -148,7 +157,15 @@ func readForm(r *http.Request) form {
 
 // input is the form as the shared layer takes it.
 func (f form) input() webhooks.Input {
-	in := webhooks.Input{Name: f.Name, Endpoint: f.Endpoint, Active: &f.Active, Events: f.Events, SigningSecret: f.signingSecret, OUScope: f.OUScope, Timeout: f.Timeout, Schedule: f.Schedule, Description: f.Description}
+	in := webhooks.Input{Name: f.Name, Endpoint: f.Endpoint, Active: &f.Active, Events: f.Events, SigningSecret: f.signingSecret, OUScope: f.OUScope, Timeout: f.Timeout, Schedule: f.Schedule, Description: f.Description,
+		Format: f.Format, Filter: f.Filter, AbpSecret: f.abpSecret}
+	if f.RateLimit != "" {
+		rate, err := strconv.ParseFloat(f.RateLimit, 64)
+		if err != nil {
+			rate = -1 // out of range, and refused as such
+		}
+		in.RateLimit = rate
+	}
 	if text := strings.TrimSpace(f.MaxConcurrency); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
@@ -181,13 +198,14 @@ func (c *Console) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	s := saved.Subscription
 	return c.render(w, r, http.StatusOK, "added", addedPage{base: c.base(r, "Webhook added", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Add"}),
-		ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, Secret: saved.Secret, Published: saved.Published})
+		ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, Secret: saved.Secret, AbpSecret: saved.AbpSecret, Published: saved.Published})
 }
 
 type addedPage struct {
 	base
 	ID, Name, Endpoint, Secret string
-	Published                  bool
+	AbpSecret                  string
+	Changed, Published         bool
 }
 
 func (c *Console) change(w http.ResponseWriter, r *http.Request) error {
@@ -206,6 +224,11 @@ func (c *Console) change(w http.ResponseWriter, r *http.Request) error {
 			return c.showForm(w, r, p.Status, f, true, p, nil)
 		}
 		return err
+	}
+	if saved.AbpSecret != "" {
+		s := saved.Subscription
+		return c.render(w, r, http.StatusOK, "added", addedPage{base: c.base(r, "Webhook saved", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: s.Name}),
+			ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, AbpSecret: saved.AbpSecret, Changed: true, Published: saved.Published})
 	}
 	http.Redirect(w, r, "/webhooks?done="+done(saved.Published), http.StatusSeeOther)
 	return nil
@@ -233,6 +256,12 @@ func (c *Console) formStep(w http.ResponseWriter, r *http.Request, f form, exist
 			result.Steps = append(result.Steps, step)
 		}
 		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, result)
+	case "preview":
+		_, err := c.Webhooks.Preview(r.Context(), previewOf(f))
+		if p := problem.From(err); err != nil {
+			return true, c.showForm(w, r, p.Status, f, existing, p, nil)
+		}
+		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, nil)
 	case "add-header":
 		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, nil)
 	}
@@ -287,7 +316,44 @@ func (c *Console) showForm(w http.ResponseWriter, r *http.Request, status int, f
 		page.Schedules = append(page.Schedules, choice)
 	}
 	page.Preview = preview(page.F)
+	if f.Format == "" {
+		f.Format = subscription.FormatCDR
+	}
+	for _, o := range [][2]string{{subscription.FormatCDR, "the record, byte for byte"}, {subscription.FormatStandard, "Standard Webhooks: type, timestamp, data"}, {subscription.FormatCloudEvents, "CloudEvents 1.0, structured"}, {subscription.FormatAbp, "as ASP.NET Zero sends"}} {
+		page.Formats = append(page.Formats, option{Value: o[0], Text: o[0] + ": " + o[1], Checked: f.Format == o[0]})
+	}
+	if r.PostForm.Get("do") == "preview" && wrong == nil {
+		page.OpenMore = true
+	}
+	if (existing || page.OpenMore) && wrong == nil {
+		page.Matching = c.matching(r, f)
+	}
 	return c.render(w, r, status, "edit", page)
+}
+
+func previewOf(f form) webhooks.PreviewInput {
+	in := webhooks.PreviewInput{Events: f.Events, OUScope: f.OUScope, Filter: f.Filter}
+	if f.Version != "" {
+		in.ID = f.ID
+	}
+	return in
+}
+
+// matching says how many of the last events the form as it is would match.
+func (c *Console) matching(r *http.Request, f form) string {
+	p, err := c.Webhooks.Preview(r.Context(), previewOf(f))
+	if err != nil {
+		return ""
+	}
+	text := "Of the last " + strconv.Itoa(p.Events) + " events, " + strconv.Itoa(p.Matching) + " match"
+	if p.Now != nil {
+		text += " (now " + strconv.Itoa(*p.Now) + ")"
+	}
+	text += "."
+	if p.Errors > 0 {
+		text += " For " + strconv.Itoa(p.Errors) + " the filter cannot be evaluated: " + p.Error
+	}
+	return text
 }
 
 var scheduleText = map[string]string{webhook.ScheduleOnce: "Once", webhook.Schedule1h: "Within an hour", webhook.Schedule72h: "Over three days"}
