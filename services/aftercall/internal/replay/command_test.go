@@ -1,0 +1,91 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/topic"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+)
+
+func run(t *testing.T, args ...string) (out, errs string, err error) {
+	t.Helper()
+	cmd := Command()
+	var o, e bytes.Buffer
+	cmd.SetOut(&o)
+	cmd.SetErr(&e)
+	cmd.SetArgs(args)
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err = cmd.ExecuteContext(t.Context())
+	return o.String(), e.String(), err
+}
+
+func TestTheCommandSendsOnlyWithExecute(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	d := &aftercallv1.Delivery{DeliveryId: "dlv_1", EventId: "evt_1", SubscriptionId: "sub_a", Attempt: 1, Cause: aftercallv1.Cause_CAUSE_CALL_ENDED}
+	kafkatest.Produce(t, c, record.New(topic.GivenUp, "sub_a/0", d, time.Now()))
+	file := filepath.Join(t.TempDir(), "place.json")
+	args := []string{"run", "--brokers", c.Brokers[0], "--topic", "deliveries.given-up", "--from", "-1h", "--to", time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "--state", "given_up", "--state-file", file, "--rate", "200/s"}
+	out, errs, err := run(t, args...)
+	if err != nil || !strings.Contains(out, `"send":1`) || !strings.Contains(errs, "--execute") || len(kafkatest.ReadAll(t, c, topic.Deliveries)) != 0 {
+		t.Fatalf("planned: %s %s %v", out, errs, err)
+	}
+	out, _, err = run(t, append(args, "--execute")...)
+	if err != nil || !strings.Contains(out, `"sent":1`) || len(kafkatest.ReadAll(t, c, topic.Deliveries)) != 1 {
+		t.Fatalf("sent: %s %v", out, err)
+	}
+	if _, _, err := run(t, "resume", file); err == nil || !strings.Contains(err.Error(), "is done") {
+		t.Errorf("resuming what is done: %v", err)
+	}
+}
+
+func TestOverTheAPIItPlansRunsAndFollows(t *testing.T) {
+	asked := map[string]map[string]any{}
+	reads := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer act_x" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"code":"unauthorized","detail":"This token is unknown."}`))
+			return
+		}
+		body := map[string]any{}
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		asked[r.Method+" "+r.URL.Path] = body
+		state := "planned"
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/run"):
+			state = "running"
+		case r.Method == "GET":
+			state = "running"
+			if reads++; reads > 1 {
+				state = "done"
+			}
+		}
+		_, _ = w.Write([]byte(`{"id":"rpl_1","state":"` + state + `","total":2,"sent":2}`))
+	}))
+	defer server.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("act_x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := []string{"--api", server.URL, "--token-file", token}
+	out, _, err := run(t, append([]string{"run", "--from", "-2h", "--state", "given_up", "--rate", "20/s", "--execute"}, to...)...)
+	if err != nil || !strings.Contains(out, `"state":"done"`) || asked["POST /api/v1/replays"]["mode"] != "recover" || asked["POST /api/v1/replays/rpl_1/run"]["rate"] != 20.0 {
+		t.Errorf("%s, %v, %v", out, err, asked)
+	}
+	if err := os.WriteFile(token, []byte("other"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := run(t, append([]string{"list"}, to...)...); err == nil || !strings.Contains(err.Error(), "unknown") {
+		t.Errorf("a wrong token: %v", err)
+	}
+}
