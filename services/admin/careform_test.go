@@ -41,7 +41,7 @@ func TestCareByForms(t *testing.T) {
 	br.post("/webhooks/"+id+"/rotate", fields).want(t, http.StatusPreconditionFailed)
 
 	b.waiting(id, tier2h, 3)
-	page = br.post("/webhooks/"+id+"/send-waiting", nil).want(t, http.StatusOK)
+	br.post("/webhooks/"+id+"/send-waiting", nil).want(t, http.StatusOK)
 	kafkatest.WaitFor(t, "all to be sent", func() bool {
 		return strings.Contains(br.get("/webhooks/"+id+"/attempts").body, "done, 3 sent")
 	})

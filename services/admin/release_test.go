@@ -168,6 +168,8 @@ func TestACancelledOneReleasesOnlyWhatItSent(t *testing.T) {
 	if len(released) != 1 || len(got) == 0 || len(got) >= 200 || released[0].GetOffset() != 2*int64(len(got))-1 {
 		t.Errorf("%d were sent, released is %v", len(got), released)
 	}
+	b.api("POST", "/subscriptions/"+id+"/pause", `{"for":"1m"}`).want(t, http.StatusOK)
+	b.api("POST", "/subscriptions/"+id+"/send-waiting", "").wantProblem(t, http.StatusConflict, "subscription_paused", "")
 	b.api("PATCH", "/subscriptions/"+id, `{"active":false}`, "If-Match", "*").want(t, http.StatusOK)
 	b.api("POST", "/subscriptions/"+id+"/send-waiting", "").wantProblem(t, http.StatusConflict, "subscription_inactive", "")
 }

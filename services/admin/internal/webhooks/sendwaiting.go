@@ -48,6 +48,9 @@ func (s *Service) SendWaiting(ctx context.Context, id string, by store.Actor) (*
 	if !sub.Active {
 		return nil, problem.New(http.StatusConflict, "subscription_inactive", "The webhook is not active, so nothing is sent to it. Switch Is Active on first.")
 	}
+	if s.now().Before(sub.PausedUntil) {
+		return nil, problem.New(http.StatusConflict, "subscription_paused", "The webhook is paused, so all of it would wait again. Resume it first.")
+	}
 	w := &store.SendWaiting{ID: "snd_" + uuid.Must(uuid.NewV7()).String(), SubscriptionID: id, RequestedBy: by.Name}
 	switch err := s.Store.CreateSendWaiting(ctx, w); {
 	case err == nil:
