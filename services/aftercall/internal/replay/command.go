@@ -204,7 +204,7 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id := ""
+			var id string
 			if len(args) == 1 {
 				id = args[0]
 			} else {

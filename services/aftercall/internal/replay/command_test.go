@@ -64,7 +64,7 @@ func TestOverTheAPIItPlansRunsAndFollows(t *testing.T) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/run"):
 			state = "running"
-		case r.Method == "GET":
+		case r.Method == http.MethodGet:
 			state = "running"
 			if reads++; reads > 1 {
 				state = "done"
