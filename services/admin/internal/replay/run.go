@@ -90,12 +90,13 @@ func (s *Service) lead(ctx context.Context) {
 func (s *Service) carry(parent context.Context, r *store.Replay) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
+	id := r.ID // r changes with every step
 	var rate atomic.Int64
 	rate.Store(int64(r.Rate))
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for pause(ctx, lookEvery); ctx.Err() == nil; pause(ctx, lookEvery) {
-			now, err := s.Rows.Replay(ctx, r.ID)
+			now, err := s.Rows.Replay(ctx, id)
 			if err == nil && now.State != store.ReplayRunning {
 				cancel()
 			} else if err == nil {
