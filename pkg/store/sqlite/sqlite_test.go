@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aftercall/aftercall/pkg/store"
@@ -73,5 +74,42 @@ func TestWritersWaitForEachOtherAndReadersForNobody(t *testing.T) {
 	var n int
 	if err := db.SQL().QueryRow("select count(*) from attempts").Scan(&n); err != nil || n != 800 {
 		t.Errorf("%d attempts: %v", n, err)
+	}
+}
+
+// TestListsAreServedByIndices asks for the plans of the lists that people wait for.
+func TestListsAreServedByIndices(t *testing.T) {
+	db := storetest.SQLite(t)
+	for query, want := range map[string]string{
+		`select * from attempts order by started_at desc, attempt_id desc limit 51`:                                     "attempts_time",
+		`select * from attempts where subscription_id = 'x' order by started_at desc, attempt_id desc limit 51`:         "attempts_subscription",
+		`select * from attempts where attempt_id = 'x' order by started_at limit 1`:                                     "sqlite_autoindex_attempts",
+		`select * from attempts where delivery_id in (select delivery_id from deliveries where event_id = 'x')`:         "deliveries_event",
+		`select * from deliveries order by queued_at desc, delivery_id desc limit 51`:                                   "deliveries_time",
+		`select * from deliveries where subscription_id = 'x' order by queued_at desc, delivery_id desc limit 51`:       "deliveries_subscription",
+		`select subscription_id, min(next_attempt_at) from deliveries where state = 'waiting' group by subscription_id`: "deliveries_waiting",
+		`select * from events order by occurred_at desc, event_id desc limit 51`:                                        "events_time",
+		`select event_id from events where call_id = 'x' and call_id <> ''`:                                             "events_call",
+		`select payload from payloads where event_id = 'x'`:                                                             "sqlite_autoindex_events",
+		`select e.event_id from events e left join payloads p on p.event_id = e.event_id where e.event_id = 'x'`:        "sqlite_autoindex_events",
+		`delete from payloads where stored_at < '2026'`:                                                                 "events_payload",
+	} {
+		rows, err := db.SQL().Query("explain query plan " + query)
+		if err != nil {
+			t.Fatal(query, err)
+		}
+		var plan strings.Builder
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan.WriteString(detail + "\n")
+		}
+		rows.Close()
+		if !strings.Contains(plan.String(), want) {
+			t.Errorf("%s is not served by %s:\n%s", query, want, plan.String())
+		}
 	}
 }

@@ -217,6 +217,9 @@ func (p *pipeline) latency(ctx context.Context, o Options, r *receiver, payload 
 	if err != nil {
 		return latency{}, err
 	}
+	if err := r.forgetAges(); err != nil {
+		return latency{}, err
+	}
 	n := o.Rate * o.Seconds
 	every := time.NewTicker(time.Second / time.Duration(o.Rate))
 	defer every.Stop()

@@ -61,9 +61,13 @@ func receive(ctx context.Context, in io.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "http://%s\n", ln.Addr()); err != nil {
 		return err
 	}
-	// Each line asks for the figures; the end of the input is the end.
+	// Each line asks for the figures, or for new ages; the end of the input is the end.
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
+		if lines.Text() == forgetAges {
+			ages.forget()
+			continue
+		}
 		l := ages.read()
 		if _, err := fmt.Fprintf(out, "%d %d %d %d %d %d\n", count.Load(), opened.Load(), cpuTime(syscall.RUSAGE_SELF).Microseconds(),
 			l.Count, l.P50.Microseconds(), l.P99.Microseconds()); err != nil {
@@ -92,6 +96,12 @@ func (a *ages) note(body []byte) {
 	age := time.Since(time.UnixMicro(micros))
 	a.mu.Lock()
 	a.all = append(a.all, age)
+	a.mu.Unlock()
+}
+
+func (a *ages) forget() {
+	a.mu.Lock()
+	a.all = nil
 	a.mu.Unlock()
 }
 
@@ -155,6 +165,16 @@ func startReceiver(ctx context.Context) (*receiver, error) {
 	}
 	r.URL = strings.TrimSpace(url)
 	return r, nil
+}
+
+// forgetAges begins the measurement of ages anew.
+const forgetAges = "forget"
+
+func (r *receiver) forgetAges() error {
+	if _, err := io.WriteString(r.in, forgetAges+"\n"); err != nil {
+		return fmt.Errorf("telling the receiver: %w", err)
+	}
+	return nil
 }
 
 func (r *receiver) read() (figures, error) {
