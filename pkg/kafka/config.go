@@ -61,6 +61,9 @@ type Config struct {
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error) `env:"-"`
 	Logger *zap.Logger                                                       `env:"-"`
 
+	// Uncompressed leaves batches as they are, for simulations, where compressing
+	// would be most of the work.
+	Uncompressed bool `env:"-"`
 	// Session is how long a group waits for a member that fell silent, 10 s when
 	// zero. Heartbeat, a quarter of it, FetchWait, 500 ms, and MetadataAge, 5 min, are
 	// raised in simulations on a fake clock, where each wakeup costs.
@@ -128,7 +131,8 @@ func (c Config) Opts() []kgo.Opt {
 	}
 	opts = append(opts, kgo.FetchMaxWait(wait))
 	if c.MetadataAge > 0 {
-		opts = append(opts, kgo.MetadataMaxAge(c.MetadataAge))
+		// Connections last as long: reaping and dialling them costs wakeups too.
+		opts = append(opts, kgo.MetadataMaxAge(c.MetadataAge), kgo.ConnIdleTimeout(min(c.MetadataAge, 15*time.Minute)))
 	}
 	return append(opts, c.security()...)
 }
@@ -140,9 +144,13 @@ func (c Config) security() []kgo.Opt { return nil }
 // idempotent, acknowledged by all in-sync replicas, tried for as long as the
 // caller's context and the client live.
 func (c Config) Producer() []kgo.Opt {
+	compression := []kgo.CompressionCodec{kgo.Lz4Compression(), kgo.NoCompression()}
+	if c.Uncompressed {
+		compression = compression[1:]
+	}
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerBatchCompression(compression...),
 		kgo.ProducerLinger(2 * time.Millisecond),
 		kgo.MaxBufferedRecords(20_000),
 		kgo.MaxBufferedBytes(128 << 20),

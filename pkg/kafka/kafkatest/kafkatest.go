@@ -74,6 +74,7 @@ func StartVirtual(t testing.TB, options ...func(*embedded.Config)) *Broker {
 	b := Start(t, append([]func(*embedded.Config){func(c *embedded.Config) {
 		c.VirtualNetwork = &kfake.VirtualNetwork{}
 	}}, options...)...)
+	b.config.Uncompressed = true
 	b.config.Session = 5 * time.Minute
 	b.config.Heartbeat = time.Minute
 	b.config.FetchWait = 5 * time.Minute

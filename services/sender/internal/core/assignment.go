@@ -19,8 +19,10 @@ type assignment struct {
 	busy int
 	// committed is what the last successful commit said.
 	committed Commit
-	// paused is what the shell was last told.
+	// paused is what the shell was last told. fresh says that it was told nothing
+	// yet: its client may still pause the partition for an assignment before.
 	paused bool
+	fresh  bool
 }
 
 // recentSize is how many finished tries a partition remembers.

@@ -153,6 +153,7 @@ func (c *Core) Assign(partition int32, committed int64, finished tracker.Map, me
 		tracker:   tracker.New(committed, finished),
 		active:    map[identity]*Job{},
 		committed: Commit{committed, metadata},
+		fresh:     true,
 	}
 	c.epoch++
 }
@@ -208,8 +209,8 @@ func (c *Core) ready(e *endpoint) {
 	}
 }
 
-func (c *Core) sleep(e *endpoint, until time.Time, offset int64) {
-	e.sleepUntil, e.sleepOffset = until, offset
+func (c *Core) sleep(e *endpoint, until time.Time) {
+	e.sleepUntil = until
 	c.sleeping = append(c.sleeping, e)
 	if c.nextWake.IsZero() || until.Before(c.nextWake) {
 		c.nextWake = until
@@ -255,17 +256,19 @@ func (c *Core) wake(now time.Time) {
 	if len(c.sleeping) == 0 || now.Before(c.nextWake) && offset == c.wokenAt {
 		return
 	}
+	before := c.wokenAt
 	c.wokenAt, c.nextWake = offset, time.Time{}
 	kept := c.sleeping[:0]
 	for _, e := range c.sleeping {
-		if now.Before(e.sleepUntil) && (e.sleepOffset == 0 || offset < e.sleepOffset) {
+		// Any change of a subscription may be one of what it sleeps for.
+		if now.Before(e.sleepUntil) && offset == before {
 			kept = append(kept, e)
 			if c.nextWake.IsZero() || e.sleepUntil.Before(c.nextWake) {
 				c.nextWake = e.sleepUntil
 			}
 			continue
 		}
-		e.sleepUntil, e.sleepOffset = time.Time{}, 0
+		e.sleepUntil = time.Time{}
 		c.ready(e)
 	}
 	clear(c.sleeping[len(kept):])
@@ -280,6 +283,10 @@ func (c *Core) Wake() time.Time { return c.nextWake }
 // back in the ring if it may have more to do.
 func (c *Core) serve(e *endpoint, now time.Time) bool {
 	lane := e.lane()
+	if lane == &e.replay && c.replays >= c.share() && e.live.len() > 0 {
+		// Replays have all the slots they may have: live calls do not wait for them.
+		lane = &e.live
+	}
 	j := lane.peek()
 	if j == nil {
 		return false
@@ -287,7 +294,7 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 	d := j.Delivery
 	if c.subs.Offset() < d.GetSubscriptionsOffset() {
 		if until := j.admitted.Add(behindWait); now.Before(until) {
-			c.sleep(e, until, d.GetSubscriptionsOffset())
+			c.sleep(e, until)
 			return false
 		}
 		c.pop(e, lane)
@@ -347,7 +354,7 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 	}
 	if rate := c.rate(e, sub); rate > 0 {
 		if next, ok := e.bucket.Take(rate, now); !ok {
-			c.sleep(e, next, 0)
+			c.sleep(e, next)
 			return c.thin(e, sub, rate, now)
 		}
 	}
@@ -369,12 +376,15 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 // third (a dynamic threshold, as switches share their buffers). Beyond its fair
 // share it waits for all that stand in the ring.
 func (c *Core) slotFor(e *endpoint, replay bool) bool {
-	free, share := c.cfg.MaxInFlight-c.inFlight, c.cfg.MaxInFlight/fairShare
+	free, share := c.cfg.MaxInFlight-c.inFlight, c.share()
 	if e.inFlight >= 2*free || replay && c.replays >= share {
 		return false
 	}
 	return e.inFlight < share || len(c.ring) == 0
 }
+
+// share is the fair share of the slots.
+func (c *Core) share() int { return max(c.cfg.MaxInFlight/fairShare, 1) }
 
 func isReplay(j *Job) bool { return j.Delivery.GetCause() == aftercallv1.Cause_CAUSE_REPLAY }
 
@@ -421,7 +431,17 @@ func (c *Core) end(j *Job, sub *subscription.Subscription, reason string, state 
 // for that.
 func (c *Core) divert(j *Job, sub *subscription.Subscription, hold time.Duration, reason string, now time.Time) {
 	p := progressOf(j.Delivery, sub)
-	tier, ok := outcome.Deferral(hold, int(j.Delivery.GetDeferrals()), p, now)
+	var tier topic.Tier
+	var ok bool
+	switch reason {
+	case ReasonRate:
+		tier, ok = outcome.Paced(hold, p, now)
+	case ReasonRetryAfter:
+		// The endpoint has said when: waiting longer each time would be to starve.
+		tier, ok = outcome.Deferral(hold, 0, p, now)
+	default:
+		tier, ok = outcome.Deferral(hold, int(j.Delivery.GetDeferrals()), p, now)
+	}
 	if !ok {
 		c.end(j, sub, outcome.ReasonExpired, outcome.StateGivenUp)
 		return
@@ -636,10 +656,14 @@ func (c *Core) Full() bool { return c.bytes >= c.cfg.Budget }
 // Intake lists the partitions to pause and to resume since the last call.
 func (c *Core) Intake() (pause, resume []int32) {
 	for p, a := range c.assignments {
+		fresh := a.fresh
+		a.fresh = false
 		switch full := c.partitionFull(a); {
 		case full && !a.paused:
 			a.paused = true
 			pause = append(pause, p)
+		case fresh:
+			resume = append(resume, p)
 		case !full && a.paused && !c.partitionPressed(a):
 			a.paused = false
 			resume = append(resume, p)

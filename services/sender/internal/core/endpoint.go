@@ -27,9 +27,8 @@ type endpoint struct {
 	// ready says that it stands in the ring.
 	ready bool
 	// sleepUntil keeps it out of the ring while its next record must wait, or
-	// until subscriptions are known up to sleepOffset when that is not 0.
-	sleepUntil  time.Time
-	sleepOffset int64
+	// until a subscription changes.
+	sleepUntil time.Time
 
 	// url is where it was last sent to: what is known of the endpoint's health
 	// belongs to that.
@@ -174,7 +173,7 @@ func (c *Core) learn(j *Job, sub *subscription.Subscription, a outcome.Answer, v
 			e.throttledUntil = until
 		}
 	}
-	switch e.breaker.Report(outcome.Health(a), c.limit(e, sub), now) {
+	switch e.breaker.Report(outcome.Health(a, v), c.limit(e, sub), now) {
 	case breaker.Opened:
 		// Told once for an outage, and never because of such news itself.
 		tell := !e.told && !topic.IsSystem(j.Delivery.GetEventType())

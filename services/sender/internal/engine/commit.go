@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -92,6 +93,24 @@ func (e *Engine) committing(ctx context.Context) {
 	}
 }
 
+// lastTry bounds the last commit before partitions go to another.
+const lastTry = 5 * time.Second
+
+// commitAtLast commits before partitions go to another, who would repeat what is
+// not committed: it does not take one refusal for an answer.
+func (e *Engine) commitAtLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastTry)
+	defer cancel()
+	for !e.commit(ctx) {
+		select {
+		case <-ctx.Done():
+			e.logger.Warn("commit.given.up")
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // commit tells the broker what is finished, if that is news, and says whether
 // the broker knows it now.
 func (e *Engine) commit(ctx context.Context) bool {
@@ -113,7 +132,7 @@ func (e *Engine) commit(ctx context.Context) bool {
 		for i := range request.Topics {
 			for j := range request.Topics[i].Partitions {
 				p := &request.Topics[i].Partitions[j]
-				if c, ok := commits[p.Partition]; ok && c.Metadata != "" {
+				if c, ok := commits[p.Partition]; ok && c.Metadata != "" && !e.mapless.Load() {
 					p.Metadata = &c.Metadata
 				} else {
 					p.Metadata = nil
@@ -136,7 +155,13 @@ func (e *Engine) commit(ctx context.Context) bool {
 			acknowledged := map[int32]core.Commit{}
 			for _, t := range response.Topics {
 				for _, p := range t.Partitions {
-					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					err := kerr.ErrorForCode(p.ErrorCode)
+					if errors.Is(err, kerr.OffsetMetadataTooLarge) && e.mapless.CompareAndSwap(false, true) {
+						// Offsets alone from now on: a killed sender repeats more.
+						e.logger.Error("commit.map.refused", zap.String("change", "set offset.metadata.max.bytes of the brokers to 4096 or more"))
+						continue
+					}
+					if err != nil {
 						e.logger.Warn("commit.refused", zap.Int32("partition", p.Partition), zap.Error(err))
 						continue
 					}

@@ -79,7 +79,12 @@ type Engine struct {
 	// requests holds, by partition, what cancels its requests.
 	requests map[int32]*requests
 
-	stopping atomic.Bool
+	// stopping says that nothing new begins, drained that nothing is waited for
+	// any more.
+	stopping, drained atomic.Bool
+	// producing ends when outcomes are given up at the end of a stop.
+	producing context.Context
+	giveUp    context.CancelFunc
 
 	kick  chan struct{}
 	room  chan struct{}
@@ -88,7 +93,13 @@ type Engine struct {
 	told  map[string]bool
 
 	commitMu sync.Mutex
-	commits  *commitPace
+	// mapless says that the broker refuses the map of what is finished above a
+	// commit.
+	mapless atomic.Bool
+	commits *commitPace
+
+	// keyFault says that a subscription's secrets could not be opened lately.
+	keyFault atomic.Bool
 
 	workers  sync.WaitGroup
 	outcomes atomic.Int64
@@ -123,6 +134,7 @@ func New(cfg Config, subs core.Subscriptions, poster *post.Poster, meter *Meter,
 		fatal:    make(chan error, 1),
 		commits:  newCommitPace(),
 	}
+	e.producing, e.giveUp = context.WithCancel(context.Background())
 	e.group.start(cfg.Kafka.Session)
 	options := kafka.GroupOptions{Group: topic.GroupSender, Topics: []string{topic.Deliveries}, OnStop: e.fail}
 	if cfg.Static {
@@ -179,22 +191,25 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case failure = <-e.fatal:
 	}
-	stopPolling()
-	<-polled
 	e.stopping.Store(true)
 	e.mu.Lock()
 	e.core.Pause(true)
 	e.mu.Unlock()
+	stopPolling()
 	if failure == nil {
 		failure = e.drain()
 	}
+	<-polled
+	e.drained.Store(true)
 	stopRunning()
+	// What Kafka has not taken by now it does not get: nothing of it is committed.
+	e.giveUp()
 	for _, r := range e.ending() {
 		r.cancel()
 	}
 	loops.Wait()
 	if failure == nil {
-		e.commit(context.WithoutCancel(ctx))
+		e.commitAtLast(context.WithoutCancel(ctx))
 	}
 	// Everything is committed: the group's callbacks have nothing left to do.
 	e.client.CloseAllowingRebalance()
@@ -447,6 +462,9 @@ func (e *Engine) tell(name string, err error) {
 var errBacklog = errors.New("as many outcomes wait for Kafka as may")
 
 func (e *Engine) do(a core.Action) {
+	if e.forgotten(a.Job) {
+		return
+	}
 	switch a.Kind {
 	case core.Post:
 		e.hand(a)
@@ -457,6 +475,18 @@ func (e *Engine) do(a core.Action) {
 	case core.Park:
 		e.settle(a.Job, e.parked(a, time.Now()))
 	}
+}
+
+// forgotten lets go of a job whose partition was lost since the core spoke of it:
+// the next owner does it.
+func (e *Engine) forgotten(j *core.Job) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !j.Lost() {
+		return false
+	}
+	e.core.Abandoned(j)
+	return true
 }
 
 // hand gives a request to a worker that is free, or to a new one. Workers stay:
@@ -488,15 +518,20 @@ func (e *Engine) worker(a core.Action) {
 func (e *Engine) post(a core.Action) {
 	e.mu.Lock()
 	r := e.requests[a.Job.Partition]
-	e.mu.Unlock()
-	if r == nil {
-		e.abandon(a.Job)
+	if r == nil || a.Job.Lost() {
+		e.core.Abandoned(a.Job)
+		e.mu.Unlock()
+		e.poke()
 		return
 	}
+	e.mu.Unlock()
 	report, err := e.poster.Post(r.ctx, a.Job.Delivery, a.Subscription)
 	now := time.Now()
 	switch {
 	case err == nil:
+		if e.keyFault.CompareAndSwap(true, false) {
+			e.health.Set("sender.keyset", nil)
+		}
 	case r.ctx.Err() != nil:
 		e.abandon(a.Job)
 		return
@@ -504,6 +539,7 @@ func (e *Engine) post(a core.Action) {
 		reason := core.ReasonFormatUnknown
 		if errors.Is(err, post.ErrKey) {
 			reason = core.ReasonKeyMissing
+			e.keyFault.Store(true)
 			e.health.Set("sender.keyset", err)
 		}
 		e.logger.Error("delivery.unsent", zap.String("subscription_id", a.Subscription.ID), zap.Error(err))
@@ -537,9 +573,9 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 	var left atomic.Int32
 	left.Store(int32(len(records)))
 	for _, r := range records {
-		e.client.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+		e.client.Produce(e.producing, r, func(_ *kgo.Record, err error) {
 			if err != nil {
-				if !errors.Is(err, kgo.ErrClientClosed) {
+				if e.producing.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
 					e.fail(fmt.Errorf("producing an outcome to %s: %w", r.Topic, err))
 				}
 				return
@@ -562,8 +598,8 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 
 // write keeps a record that no job waits for.
 func (e *Engine) write(r *kgo.Record) {
-	e.client.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
-		if err != nil && !errors.Is(err, kgo.ErrClientClosed) {
+	e.client.Produce(e.producing, r, func(_ *kgo.Record, err error) {
+		if err != nil && e.producing.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
 			e.fail(fmt.Errorf("producing to %s: %w", r.Topic, err))
 		}
 	})

@@ -81,7 +81,7 @@ func (e *Engine) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 	defer deadline.Stop()
 	every := time.NewTicker(10 * time.Millisecond)
 	defer every.Stop()
-	for e.busy(partitions) > 0 {
+	for e.busy(partitions) > 0 && !e.drained.Load() {
 		select {
 		case <-every.C:
 			continue
@@ -91,7 +91,7 @@ func (e *Engine) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 		}
 		break
 	}
-	e.commit(context.WithoutCancel(ctx))
+	e.commitAtLast(context.WithoutCancel(ctx))
 	e.release(partitions)
 	e.logger.Info("partition.revoked", zap.Int32s("partitions", partitions))
 }

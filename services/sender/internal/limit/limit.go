@@ -23,6 +23,10 @@ func (b *Bucket) Take(rate float64, now time.Time) (time.Time, bool) {
 	if rate <= 0 {
 		return time.Time{}, true
 	}
+	// The rate may have been raised since.
+	if latest := now.Add(every(rate)); b.free.After(latest) {
+		b.free = latest
+	}
 	if now.Before(b.free) {
 		return b.free, false
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
@@ -107,7 +108,10 @@ func (m *Mover) fail(err error) {
 
 // drop forgets what is held of partitions that go to another: what was moved is
 // committed, the rest is theirs.
-func (m *Mover) drop(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+func (m *Mover) drop(_ context.Context, client *kgo.Client, gone map[string][]int32) {
+	// The client's pause outlives an assignment: a partition that comes back must
+	// be read again.
+	client.ResumeFetchPartitions(gone)
 	for t, ids := range gone {
 		for _, id := range ids {
 			delete(m.held, partition{t, id})
@@ -118,8 +122,9 @@ func (m *Mover) drop(_ context.Context, _ *kgo.Client, gone map[string][]int32) 
 // Run moves until ctx ends. An error says why it cannot go on.
 func (m *Mover) Run(ctx context.Context) error {
 	defer m.client.CloseAllowingRebalance()
+	wait := idle
 	for {
-		if err := m.poll(ctx); err != nil {
+		if err := m.poll(ctx, wait); err != nil {
 			return err
 		}
 		select {
@@ -133,19 +138,25 @@ func (m *Mover) Run(ctx context.Context) error {
 		if err := m.move(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			return err
 		}
+		// What is held may be touched by the group's callbacks from here on.
+		wait = m.untilDue(time.Now())
 		m.client.AllowRebalance()
 	}
 }
 
-// poll waits for records, or until a held one is due.
-func (m *Mover) poll(ctx context.Context) error {
+// untilDue is how long nothing that is held is due.
+func (m *Mover) untilDue(now time.Time) time.Duration {
 	wait := idle
-	now := time.Now()
 	for _, q := range m.held {
 		if len(q.due) > 0 {
 			wait = min(wait, max(q.due[0].Sub(now), 0))
 		}
 	}
+	return wait
+}
+
+// poll waits for records, or until a held one is due.
+func (m *Mover) poll(ctx context.Context, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
 	defer cancel()
 	fetches := m.client.PollRecords(ctx, pollRecords)
@@ -159,7 +170,7 @@ func (m *Mover) poll(ctx context.Context) error {
 			m.logger.Warn("delay.read.failed", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition), zap.Error(e.Err))
 		}
 	}
-	now = time.Now()
+	now := time.Now()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 {
 			return
@@ -186,6 +197,38 @@ func (m *Mover) poll(ctx context.Context) error {
 		}
 	})
 	return nil
+}
+
+const (
+	// stopPatience is how long a stop waits for what is being moved.
+	stopPatience  = 10 * time.Second
+	commitTimeout = 5 * time.Second
+)
+
+// outlive returns a context that ends a while after ctx does.
+func outlive(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })
+	return out, func() { stop(); cancel() }
+}
+
+// commit says what was moved, also while the process ends: a commit that fails
+// moves it again, and what remembers copies may be gone by then.
+func (m *Mover) commit(ctx context.Context, commits map[string]map[int32]kgo.EpochOffset) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	m.client.CommitOffsetsSync(ctx, commits, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
+		if err == nil {
+			for _, t := range response.Topics {
+				for _, p := range t.Partitions {
+					err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+				}
+			}
+		}
+		if err != nil {
+			m.logger.Warn("delay.commit.failed", zap.Error(err))
+		}
+	})
 }
 
 // released says that a record has been sent again by "send waiting now".
@@ -234,12 +277,15 @@ func (m *Mover) move(ctx context.Context, now time.Time) error {
 		m.moved.WithLabelValues(p.topic).Add(float64(n))
 	}
 	if len(commits) > 0 {
-		// The context never ends: what was taken out of the queue is moved.
-		if err := m.client.ProduceSync(context.WithoutCancel(ctx), out...).FirstErr(); err != nil {
+		// What was taken out of the queue is moved, also while the process ends;
+		// with Kafka away it stays where it is, uncommitted.
+		produce, cancel := outlive(ctx, stopPatience)
+		err := m.client.ProduceSync(produce, out...).FirstErr()
+		cancel()
+		if err != nil {
 			return fmt.Errorf("moving deliveries back: %w", err)
 		}
-		// A commit that fails repeats the move, which the sender recognises.
-		m.client.CommitOffsetsSync(ctx, commits, nil)
+		m.commit(ctx, commits)
 	}
 	resume := map[string][]int32{}
 	for p, q := range m.held {

@@ -135,6 +135,25 @@ func Deferral(hold time.Duration, inARow int, p Progress, now time.Time) (topic.
 	return topic.Tier{}, false
 }
 
+// Paced picks the delay topic of a delivery that a rate keeps waiting: the
+// longest within hold, the shortest at least, whatever its deferrals so far. What
+// waits comes back a little early and a few at a time, and is paced again; were
+// each wait longer than the one before, all would come back at once and most of
+// them be put off once more, until they are too old.
+func Paced(hold time.Duration, p Progress, now time.Time) (topic.Tier, bool) {
+	i := 0
+	for i < longestDeferral && topic.Tiers[i+1].Dwell <= hold {
+		i++
+	}
+	deadline := p.FirstQueued.Add(p.Schedule.MaxAge)
+	for ; i >= 0; i-- {
+		if !now.Add(topic.Tiers[i].Dwell).After(deadline) {
+			return topic.Tiers[i], true
+		}
+	}
+	return topic.Tier{}, false
+}
+
 // longestDeferral is the index of the 30 m tier.
 const longestDeferral = 4
 
@@ -143,8 +162,13 @@ func Expired(p Progress, now time.Time) bool {
 	return now.After(p.FirstQueued.Add(p.Schedule.MaxAge))
 }
 
-// Health is what an answer says of the endpoint, as opposed to the record.
-func Health(a Answer) breaker.Result {
+// Health is what an answer says of the endpoint, as opposed to the record. One
+// that says when to come back is well: it paces us, and a breaker beside that
+// would starve it.
+func Health(a Answer, v Verdict) breaker.Result {
+	if v.Throttle > 0 {
+		return breaker.Neutral
+	}
 	switch a.Class {
 	case aftercallv1.Attempt_ERROR_CLASS_UNSPECIFIED:
 		return breaker.Success
