@@ -205,10 +205,10 @@ func callEvent(e store.CallEvent) CallEvent {
 
 // Call is everything known of one call.
 type Call struct {
-	Events     []CallEvent   `json:"events" doc:"In the order of the tree: each follows its parent."`
-	Deliveries []Delivery    `json:"deliveries"`
-	Attempts   []Attempt     `json:"attempts"`
-	Truncated  bool          `json:"truncated" doc:"There is more than fits here: ask /deliveries and /attempts."`
+	Events     []CallEvent `json:"events" doc:"In the order of the tree: each follows its parent."`
+	Deliveries []Delivery  `json:"deliveries"`
+	Attempts   []Attempt   `json:"attempts"`
+	Truncated  bool        `json:"truncated" doc:"There is more than fits here: ask /deliveries and /attempts."`
 }
 
 // Rejection is a record that cannot be a CDR.

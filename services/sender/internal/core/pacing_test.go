@@ -19,7 +19,7 @@ type item struct {
 	at time.Time
 	d  *aftercallv1.Delivery
 }
-type pq []item
+type pq []item //nolint:recvcheck // container/heap wants both
 
 func (p pq) Len() int           { return len(p) }
 func (p pq) Less(i, j int) bool { return p[i].at.Before(p[j].at) }

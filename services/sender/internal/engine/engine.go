@@ -83,7 +83,7 @@ type Engine struct {
 	// any more.
 	stopping, drained atomic.Bool
 	// producing ends when outcomes are given up at the end of a stop.
-	producing context.Context
+	producing context.Context //nolint:containedctx // it spans the engine's life, not a call's
 	giveUp    context.CancelFunc
 
 	kick  chan struct{}
