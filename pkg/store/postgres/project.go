@@ -15,6 +15,27 @@ import (
 
 // Project writes a batch in one transaction.
 func (e *engine) Project(ctx context.Context, b *store.Batch) (store.Projected, error) {
+	for try := 1; ; try++ {
+		n, err := e.project(ctx, b)
+		if !rivalled(err) || try == maxTries || ctx.Err() != nil {
+			return n, err
+		}
+	}
+}
+
+// maxTries of a batch that lost against another transaction. PostgreSQL picks one
+// of those that wait for each other and rolls it back whole: nothing is written,
+// and the next try finds the rows that the other one wrote.
+const maxTries = 10
+
+// rivalled says that a transaction was rolled back because of another one.
+func rivalled(err error) bool {
+	const deadlock, serialization = "40P01", "40001"
+	c := code(err)
+	return c == deadlock || c == serialization
+}
+
+func (e *engine) project(ctx context.Context, b *store.Batch) (store.Projected, error) {
 	rows := reduce.Of(b)
 	if err := e.days.ensure(ctx, daysOf(rows, e.days.coming(time.Now()))); err != nil {
 		return store.Projected{}, err
