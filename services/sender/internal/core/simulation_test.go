@@ -567,13 +567,14 @@ func (m *member) settle(j *Job, durable func()) {
 	})
 }
 
-func (m *member) commit() {
+// commit says whether the broker knows what is finished.
+func (m *member) commit() bool {
 	commits := m.core.Commits()
 	if m.w.rng.IntN(20) == 0 {
 		// It times out and never lands; the next one says it all.
 		m.commits = true
 		m.later(50*time.Millisecond, func() { m.commits = false; m.commit() })
-		return
+		return false
 	}
 	for p, c := range commits {
 		l := m.w.logs[p]
@@ -609,6 +610,7 @@ func (m *member) commit() {
 	}
 	m.core.Committed(commits)
 	m.sinceCommit = 0
+	return true
 }
 
 // finish notes that a record's outcome is durable.
@@ -712,9 +714,9 @@ func (m *member) handOver(other *member) {
 				return
 			}
 		}
-		m.commit()
-		// A commit that timed out is made again before letting go.
-		m.commit()
+		// As the engine does, it does not take one refusal for an answer.
+		for !m.commit() {
+		}
 		for _, p := range mine {
 			if w.logs[p].owner != m {
 				continue
@@ -761,8 +763,8 @@ func (w *world) audit() {
 		if l.owner == nil {
 			continue
 		}
-		l.owner.commit()
-		l.owner.commit()
+		for !l.owner.commit() {
+		}
 		if len(l.entries) > 0 && l.committed.Offset <= l.entries[len(l.entries)-1].offset {
 			w.fail("partition %d: committed %d of %d", p, l.committed.Offset, l.next)
 		}
