@@ -83,7 +83,6 @@ func Run(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return fmt.Errorf("making the data folder (--data): %w", err)
 	}
-	fatal := make(chan error, 1)
 	broker, err := embedded.Start(embedded.Config{
 		Dir: filepath.Join(o.Data, "broker"), Listen: o.KafkaListen, Logger: o.Logger.Named("broker"),
 	})
@@ -117,7 +116,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	p := &process{
 		o: o, kafka: broker.Kafka(), db: db, keyset: keyset, policy: policy, rules: rules,
-		console: console, receiver: receiver, health: lifecycle.NewHealth(), fatal: fatal,
+		console: console, receiver: receiver, health: lifecycle.NewHealth(),
 	}
 	p.kafka.Logger = o.Logger.Named("kafka")
 	return p.run(ctx)
@@ -133,7 +132,6 @@ type process struct {
 	console  net.Listener
 	receiver net.Listener
 	health   *lifecycle.Health
-	fatal    chan error
 }
 
 func (p *process) run(ctx context.Context) error {

@@ -81,9 +81,6 @@ type Verdict struct {
 	Throttle time.Duration
 }
 
-// maxRetryAfter is the longest wait an endpoint can ask for.
-const maxRetryAfter = 6 * time.Hour
-
 // Decide judges one answer.
 func Decide(a Answer, p Progress, now time.Time) Verdict {
 	if a.Status >= 200 && a.Status <= 299 {
@@ -100,14 +97,15 @@ func Decide(a Answer, p Progress, now time.Time) Verdict {
 	}
 	if a.Status == 429 || a.Status == 503 {
 		if wait, ok := webhook.ParseRetryAfter(a.RetryAfter, now); ok {
-			v.Throttle = min(wait, maxRetryAfter)
+			v.Throttle = wait
 		}
 	}
-	if p.SingleTry || p.Attempt > len(p.Schedule.Delays) {
+	delay, left := p.Schedule.Delay(p.Attempt)
+	if p.SingleTry || !left {
 		v.State, v.StateReason = StateGivenUp, ReasonExhausted
 		return v
 	}
-	tier := topic.TierFor(max(p.Schedule.Delays[p.Attempt-1], v.Throttle))
+	tier := topic.TierFor(max(delay, v.Throttle))
 	if now.Add(tier.Dwell).After(p.FirstQueued.Add(p.Schedule.MaxAge)) {
 		v.State, v.StateReason = StateGivenUp, ReasonExpired
 		return v
@@ -159,7 +157,7 @@ const longestDeferral = 4
 
 // Expired says whether a delivery is too old for another try.
 func Expired(p Progress, now time.Time) bool {
-	return now.After(p.FirstQueued.Add(p.Schedule.MaxAge))
+	return p.Schedule.TooOld(now.Sub(p.FirstQueued))
 }
 
 // Health is what an answer says of the endpoint, as opposed to the record. One
