@@ -144,7 +144,7 @@ func (c Config) security() []kgo.Opt { return nil }
 // idempotent, acknowledged by all in-sync replicas, tried for as long as the
 // caller's context and the client live.
 func (c Config) Producer() []kgo.Opt {
-	compression := []kgo.CompressionCodec{kgo.Lz4Compression(), kgo.NoCompression()}
+	compression := []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}
 	if c.Uncompressed {
 		compression = compression[1:]
 	}

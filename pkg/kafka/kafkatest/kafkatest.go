@@ -185,7 +185,7 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 	for open > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
-			t.Fatalf("reading %v: %v", topics, err)
+			t.Fatalf("reading: %v; %d records came, not the last one before %v", err, len(records), left)
 		}
 		fetches.EachError(func(name string, p int32, err error) { t.Fatalf("reading %s/%d: %v", name, p, err) })
 		fetches.EachRecord(func(r *kgo.Record) {
