@@ -336,9 +336,12 @@ func drain(rows *sql.Rows, scan func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
+// insertText is a statement for so many rows. It fails without undoing its rows
+// before: the transaction is given up then, and SQLite need not copy each page it
+// touches aside first.
 func insertText(t reduce.Table, rows int) string {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?,", len(t.Columns)), ",") + ")"
-	return "insert into " + t.Name + " (" + strings.Join(t.Columns, ", ") + ") values " +
+	return "insert or fail into " + t.Name + " (" + strings.Join(t.Columns, ", ") + ") values " +
 		strings.TrimSuffix(strings.Repeat(one+",", rows), ",") + " " + t.Conflict
 }
 

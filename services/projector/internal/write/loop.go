@@ -51,6 +51,8 @@ type Config struct {
 	Instance string
 	// BatchRecords bounds a batch, 0 for 5,000.
 	BatchRecords int
+	// Gather is the least time from one batch to the next under load, 0 for 250 ms.
+	Gather time.Duration
 	// Tick is how often freshness is noted and offsets are committed to Kafka, 0
 	// for 2 s.
 	Tick time.Duration
@@ -71,6 +73,9 @@ type Loop struct {
 
 // New makes a loop. kafka and database are told how the two are, nil for well.
 func New(c Config, s Store, m *Metrics, logger *zap.Logger, kafka, database func(error)) *Loop {
+	if c.Gather == 0 {
+		c.Gather = 250 * time.Millisecond
+	}
 	if c.BatchRecords == 0 {
 		c.BatchRecords = 5000
 	}
@@ -200,10 +205,15 @@ type session struct {
 }
 
 func (s *session) run(ctx context.Context) error {
+	var wrote time.Time
 	for ticked := time.Now(); ctx.Err() == nil; {
-		records, err := s.poll(ctx, s.c.Tick-time.Since(ticked))
+		records, err := s.poll(ctx, s.c.Tick-time.Since(ticked), s.c.BatchRecords)
+		if err == nil && len(records) > 0 {
+			records, err = s.gather(ctx, records, wrote.Add(s.c.Gather))
+		}
 		if err == nil && len(records) > 0 {
 			err = s.write(ctx, records)
+			wrote = time.Now()
 		}
 		if err == nil && time.Since(ticked) >= s.c.Tick {
 			ticked = time.Now()
@@ -217,11 +227,30 @@ func (s *session) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// poll waits for records, at most until the next tick is due.
-func (s *session) poll(ctx context.Context, wait time.Duration) ([]*kgo.Record, error) {
+// gather adds to records what comes until the time, or until the batch is full:
+// under load, a few large transactions cost far less than many small ones, since
+// ids are digests and every row touches pages of its own in their indices. What
+// comes after a quiet moment is written at once.
+func (s *session) gather(ctx context.Context, records []*kgo.Record, until time.Time) ([]*kgo.Record, error) {
+	for len(records) < s.c.BatchRecords {
+		wait := time.Until(until)
+		if wait <= 0 || ctx.Err() != nil {
+			break
+		}
+		more, err := s.poll(ctx, wait, s.c.BatchRecords-len(records))
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, more...)
+	}
+	return records, nil
+}
+
+// poll waits so long for records, and takes at most so many.
+func (s *session) poll(ctx context.Context, wait time.Duration, most int) ([]*kgo.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
 	defer cancel()
-	fetches := s.client.PollRecords(ctx, s.c.BatchRecords)
+	fetches := s.client.PollRecords(ctx, most)
 	var errs []error
 	fetches.EachError(func(t string, p int32, err error) {
 		switch {
