@@ -4,9 +4,10 @@
 // With a folder it guarantees that an acknowledged record survives kill -9 and a
 // power cut (every write is synced), that no second process writes to the same
 // folder (a lock), and that the process ends at the first write that fails,
-// before a commit that rests on that write is answered. It keeps everything:
-// no retention, no compaction. It is meant for trying out and for small
-// installations; one goroutine serves all requests.
+// before a commit that rests on that write is answered. Nothing is compacted, and
+// nothing is deleted but by [Broker.Tend]: what is old and has been read. It is
+// meant for trying out and for small installations; one goroutine serves all
+// requests.
 package embedded
 
 import (
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
@@ -44,7 +46,9 @@ type Config struct {
 	ListenFn func(network, address string) (net.Listener, error)
 	// MaxRecordBytes is the CDR cap, 0 for the default.
 	MaxRecordBytes int
-	Logger         *zap.Logger
+	// Limits of what is kept, see [Broker.Tend].
+	Limits Limits
+	Logger *zap.Logger
 	// OnFatal is called, on the broker's own goroutine, at the first failed
 	// write. It must not return: the broker would go on and commit offsets
 	// whose records are not on disk. The default prints the error and exits
@@ -58,6 +62,7 @@ type Broker struct {
 	addr    string
 	config  Config
 	lock    *os.File
+	gate    gate
 	closing sync.Once
 }
 
@@ -109,6 +114,11 @@ func Start(c Config) (*Broker, error) {
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
 	b.cluster = cluster
+	cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp, refused := b.gate.refuse(req)
+		return resp, nil, refused
+	})
 	if c.Dir != "" {
 		if err := b.abortTorn(); err != nil {
 			b.Close()
