@@ -2,8 +2,10 @@ package dev
 
 import (
 	"fmt"
+	"math"
 	"os"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
@@ -14,6 +16,7 @@ import (
 func Command() *cobra.Command {
 	var o Options
 	level := "warn"
+	var keepFree, maxData string
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything in one process: broker, pipeline, console, receiver, simulator",
@@ -21,7 +24,10 @@ func Command() *cobra.Command {
 SQLite, the console, a sample receiver and a simulator of calls. Nothing else is
 needed. For trying out, and for small installations on one machine.
 
-Everything is kept in the data folder and survives a kill -9.`,
+Everything is kept in the data folder and survives a kill -9. The broker deletes
+records a week old (history two, given-up deliveries four) once they are
+processed, sooner when it holds more than --max-data; with less than --keep-free
+on the disk it refuses new CDRs, with an error that clients try again after.`,
 		Example: `  aftercall dev
   aftercall dev --calls 0                       # no simulated calls
   aftercall dev --data /var/lib/aftercall --listen 127.0.0.1:9420
@@ -33,6 +39,12 @@ Everything is kept in the data folder and survives a kill -9.`,
 				return fmt.Errorf("--log-level: %w", err)
 			}
 			defer func(l *zap.Logger) { _ = l.Sync() }(log)
+			if o.Limits.KeepFree, err = bytesOf(keepFree); err != nil {
+				return fmt.Errorf("--keep-free: %w", err)
+			}
+			if o.Limits.MaxData, err = bytesOf(maxData); err != nil {
+				return fmt.Errorf("--max-data: %w", err)
+			}
 			o.Logger, o.Out = log, cmd.OutOrStdout()
 			return Run(cmd.Context(), o)
 		},
@@ -44,6 +56,20 @@ Everything is kept in the data folder and survives a kill -9.`,
 	f.StringVar(&o.ReceiverListen, "receiver-listen", "127.0.0.1:8422", "address of the sample receiver")
 	f.IntVar(&o.Calls, "calls", -1, "simulated calls: 0 for none, -1 for ever")
 	f.BoolVar(&o.AllowPrivate, "allow-private", false, "allow webhooks to private networks")
+	f.StringVar(&keepFree, "keep-free", "", "free disk space to keep, such as 2GiB (default 2GiB, or 5% of a disk below 40 GiB)")
+	f.StringVar(&maxData, "max-data", "", "most that the broker may hold, such as 8GiB (default a quarter of the memory)")
 	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
 	return cmd
+}
+
+// bytesOf reads a size for people; nothing is 0.
+func bytesOf(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no size; write for example 500MiB or 2GiB", text)
+	}
+	return int64(min(n, math.MaxInt64)), nil
 }

@@ -51,6 +51,8 @@ type Options struct {
 	Calls int
 	// AllowPrivate lets webhooks go to private networks.
 	AllowPrivate bool
+	// Limits of what the broker keeps.
+	Limits embedded.Limits
 	// Logger of the services.
 	Logger *zap.Logger
 	// Out is for people.
@@ -84,7 +86,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("making the data folder (--data): %w", err)
 	}
 	broker, err := embedded.Start(embedded.Config{
-		Dir: filepath.Join(o.Data, "broker"), Listen: o.KafkaListen, Logger: o.Logger.Named("broker"),
+		Dir: filepath.Join(o.Data, "broker"), Listen: o.KafkaListen, Limits: o.Limits, Logger: o.Logger.Named("broker"),
 	})
 	if err != nil {
 		return fmt.Errorf("starting the broker (--kafka-listen %s, --data %s): %w", o.KafkaListen, o.Data, err)
@@ -115,7 +117,7 @@ func Run(ctx context.Context, o Options) error {
 		AllowHTTP: o.AllowPrivate, AllowHTTPLoopback: true, AllowAnyLoopbackPort: true, AllowPorts: ports, AllowAnyPort: every || o.AllowPrivate,
 	}
 	p := &process{
-		o: o, kafka: broker.Kafka(), db: db, keyset: keyset, policy: policy, rules: rules,
+		o: o, broker: broker, kafka: broker.Kafka(), db: db, keyset: keyset, policy: policy, rules: rules,
 		console: console, receiver: receiver, health: lifecycle.NewHealth(),
 	}
 	p.kafka.Logger = o.Logger.Named("kafka")
@@ -124,6 +126,7 @@ func Run(ctx context.Context, o Options) error {
 
 type process struct {
 	o        Options
+	broker   *embedded.Broker
 	kafka    kafka.Config
 	db       *store.DB
 	keyset   *secret.Keyset
@@ -160,6 +163,7 @@ func (p *process) run(ctx context.Context) error {
 		return err
 	}
 	services := map[string]func(context.Context) error{
+		"broker": p.tend,
 		"router": func(ctx context.Context) error {
 			return router.Run(ctx, router.Config{Kafka: p.kafka, Instance: instance},
 				router.Deps{Logger: p.o.Logger.Named("router"), Registry: registry, Health: p.health})
@@ -203,6 +207,24 @@ func (p *process) run(ctx context.Context) error {
 		return err
 	}
 	return lifecycle.Run(ctx, services)
+}
+
+// tend keeps the broker within its limits, and tells people when it refuses CDRs.
+func (p *process) tend(ctx context.Context) error {
+	const check = "room"
+	p.health.Register(check)
+	refused := false
+	return p.broker.Tend(ctx, func(err error) {
+		p.health.Set(check, err)
+		if (err != nil) != refused {
+			refused = err != nil
+			line := "There is room again: new CDRs are taken"
+			if refused {
+				line = err.Error()
+			}
+			_, _ = fmt.Fprintln(p.o.Out, line)
+		}
+	})
 }
 
 // greet prints where everything is.

@@ -5,9 +5,16 @@ import (
 	"net/http/cookiejar"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/topic"
 )
 
 func TestDevShowsADeliveredARetriedAndAGivenUpCallWithinTenSeconds(t *testing.T) {
@@ -58,6 +65,30 @@ func TestDevShowsADeliveredARetriedAndAGivenUpCallWithinTenSeconds(t *testing.T)
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		t.Errorf("the login link answers %d", answer.StatusCode)
+	}
+	p.stop()
+}
+
+func TestDevWithoutRoomOnItsDiskRefusesCDRsAndSaysSo(t *testing.T) {
+	folder := t.TempDir()
+	console, broker := freeAddress(t), freeAddress(t)
+	p := launch(t, folder, "aftercall", []string{"dev", "--data", filepath.Join(folder, "data"), "--calls", "0", "--keep-free", "900TiB",
+		"--listen", console, "--kafka-listen", broker, "--receiver-listen", "127.0.0.1:0"}, nil)
+	wait(t, "a line that says why", func() bool {
+		if p.ended() {
+			t.Fatal("dev ended")
+		}
+		return slices.ContainsFunc(p.lines(), func(l string) bool {
+			return strings.Contains(l, "new CDRs are refused") && strings.Contains(l, "--keep-free")
+		})
+	})
+	if got := status(t, "http://"+console+"/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d", got)
+	}
+	c := kafka.Config{Brokers: []string{broker}}
+	client := kafkatest.Client(t, c, append(c.Producer(), kgo.RecordDeliveryTimeout(time.Second))...)
+	if err := client.ProduceSync(t.Context(), kafkatest.CDR(topic.CDRQueue, "", `{"CallId":"1"}`)).FirstErr(); err == nil {
+		t.Error("a CDR was taken")
 	}
 	p.stop()
 }
