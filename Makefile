@@ -31,8 +31,11 @@ test: ## Run the tests of all modules (what needs a real Kafka, PostgreSQL or br
 test-real: real-up ## Run the tests with a real Kafka and PostgreSQL as well (needs Java 17, Maven, PostgreSQL)
 	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 $(ARGS)
 
-proof: real-up ## Run the long tests too (build tag proof): before a release
-	@set -a; . .cache/real/env; set +a; tools/test.sh -count=1 -tags synctests,proof -timeout 60m $(ARGS)
+proof: real-up ## Run the long proofs too (build tag proof), and write docs/reliability.md: before a release, about an hour
+	@tools/build.sh reliability
+	@set -a; . .cache/real/env; set +a; rm -f .cache/proofs.jsonl; \
+	 AFTERCALL_PROOF_RESULTS=$(CURDIR)/.cache/proofs.jsonl tools/test.sh -count=1 -tags synctests,proof -timeout 120m $(ARGS); status=$$?; \
+	 [ ! -s .cache/proofs.jsonl ] || $(CACHE)/reliability .cache/proofs.jsonl docs/reliability.md || status=1; exit $$status
 
 check: ## Everything that is checked without running tests: format, lint, generated files, modules
 	@tools/check.sh

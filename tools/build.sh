@@ -13,7 +13,7 @@ for name in "$@"; do
     govulncheck) module=lint package=golang.org/x/vuln/cmd/govulncheck ;;
     buf) module=. package=github.com/bufbuild/buf/cmd/buf ;;
     gotestsum) module=. package=gotest.tools/gotestsum ;;
-    notrun) module=. package=./notrun ;;
+    notrun | reliability) module=. package=./$name ;;
     *) echo "build.sh: no tool is called $name" >&2 && exit 2 ;;
   esac
   # A tool is as new as its pinned version and, where it is ours, its source.

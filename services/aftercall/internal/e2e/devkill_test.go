@@ -10,7 +10,6 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/service/database"
-	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
@@ -66,10 +65,7 @@ func TestDevKilledAgainAndAgainLosesNothingAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	wait(t, "every delivery's end in the store", func() bool {
-		rows, _, err := db.Deliveries(t.Context(), store.DeliveryQuery{State: store.StateQueued, Page: store.Page{Limit: 1}})
-		return err == nil && len(rows) == 0
-	})
+	rest(t, db)
 	report := check(t, c, db, u, r.log(), func(run *verify.Run) {
 		run.BrokerKilled, run.Repeats = true, limit
 		run.Unseen = map[string]bool{}

@@ -70,15 +70,21 @@ func (p *pipeline) finish(repeats int) *verify.Report {
 	p.t.Helper()
 	<-p.produced
 	wait(p.t, "every delivery", func() bool { return p.receiver.delivered() >= p.calls })
-	// What is not on record yet is being written; the last commit follows.
-	wait(p.t, "every delivery's end in the store", func() bool {
-		rows, _, err := p.store.Deliveries(p.t.Context(), store.DeliveryQuery{State: store.StateQueued, Page: store.Page{Limit: 1}})
-		return err == nil && len(rows) == 0
-	})
+	rest(p.t, p.store)
 	return check(p.t, p.kafka, p.store, p.upstream, p.receiver.log(), func(r *verify.Run) {
 		r.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
 		r.Secrets["sub_a"] = [][]byte{rawSecret(p.t, signingSecret)}
 		r.Repeats = repeats
+	})
+}
+
+// rest waits until every delivery's end is in the store: what is not on record yet
+// is being written.
+func rest(t *testing.T, db *store.DB) {
+	t.Helper()
+	wait(t, "every delivery's end in the store", func() bool {
+		rows, _, err := db.Deliveries(t.Context(), store.DeliveryQuery{State: store.StateQueued, Page: store.Page{Limit: 1}})
+		return err == nil && len(rows) == 0
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ type receiver struct {
 
 	mu    sync.Mutex
 	taken map[string]bool
-	last  time.Time
+	times []time.Time
 	total int
 }
 
@@ -43,7 +44,7 @@ func (r *receiver) count(e listen.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.total++
-	r.last = e.Time
+	r.times = append(r.times, e.Time)
 	if e.Status >= 200 && e.Status <= 299 {
 		r.taken[e.DeliveryID] = true
 	}
@@ -60,6 +61,18 @@ func (r *receiver) requests() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.total
+}
+
+// since are the requests of the last while.
+func (r *receiver) since(d time.Duration) []listen.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, _ := slices.BinarySearchFunc(r.times, time.Now().Add(-d), time.Time.Compare)
+	out := make([]listen.Entry, 0, len(r.times)-first)
+	for _, at := range r.times[first:] {
+		out = append(out, listen.Entry{Time: at})
+	}
+	return out
 }
 
 // log is every request so far.
