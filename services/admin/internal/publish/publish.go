@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -56,6 +57,9 @@ type Rows interface {
 // and how often an instance without the lock asks for it.
 const Every = 5 * time.Second
 
+// repairTimeout bounds the publication of one row that differs.
+const repairTimeout = 5 * time.Second
+
 // judgeEvery is how often endpoints that fail for days are looked for.
 const judgeEvery = time.Minute
 
@@ -77,9 +81,11 @@ type Publisher struct {
 	repaired  prometheus.Counter
 	leading   prometheus.Gauge
 
-	// mu makes one publication follow another: the row is read and its record
+	// turn makes one publication follow another: the row is read and its record
 	// acknowledged before the next one begins, so that an older row can never
-	// come last.
+	// come last. Whoever waits for it waits no longer than its context.
+	turn chan struct{}
+	// mu guards what follows, for moments only.
 	mu sync.Mutex
 	// last is the last record of each key, as far as it is known here.
 	last map[string]lastRecord
@@ -96,7 +102,7 @@ type lastRecord struct {
 // own.
 func New(rows Rows, producer ack.Producer, c kafka.Config, logger *zap.Logger, reg prometheus.Registerer) *Publisher {
 	p := &Publisher{
-		rows: rows, producer: producer, kafka: c, logger: logger, every: Every, now: time.Now, last: map[string]lastRecord{},
+		rows: rows, producer: producer, kafka: c, logger: logger, every: Every, now: time.Now, turn: make(chan struct{}, 1), last: map[string]lastRecord{},
 		published: prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_published_total", Help: "Records written to aftercall.subscriptions."}),
 		repaired:  prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_repaired_total", Help: "Subscriptions whose last record differed from their row."}),
 		leading:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "aftercall_admin_publisher", Help: "1 where the one publisher runs."}),
@@ -113,14 +119,27 @@ func (p *Publisher) Clock(now func() time.Time) { p.now = now }
 // Publish writes the row of id as it is now, and returns when Kafka has
 // acknowledged it.
 func (p *Publisher) Publish(ctx context.Context, id string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.take(ctx); err != nil {
+		return fmt.Errorf("waiting to publish subscription %s: %w", id, err)
+	}
+	defer p.leave()
 	row, err := p.row(ctx, id)
 	if err != nil {
 		return fmt.Errorf("reading subscription %s: %w", id, err)
 	}
 	return p.write(ctx, row)
 }
+
+func (p *Publisher) take(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Publisher) leave() { <-p.turn }
 
 // row is a subscription, deleted ones too.
 func (p *Publisher) row(ctx context.Context, id string) (*subscription.Subscription, error) {
@@ -147,12 +166,12 @@ func (p *Publisher) Offset() int64 {
 	return p.end
 }
 
-// write is called with mu held.
+// write is called by who has the turn.
 func (p *Publisher) write(ctx context.Context, row *subscription.Subscription) error {
 	m := subscription.ToProto(row)
 	// Told before it is published: whoever dies in between tells it again, as the
 	// same event, since the topic still has the webhook active.
-	if last, seen := p.last[row.ID]; seen && last.message.GetActive() && !row.Active && !row.Deleted && row.DisabledReason != "" {
+	if last, seen := p.lastOf(row.ID); seen && last.message.GetActive() && !row.Active && !row.Deleted && row.DisabledReason != "" {
 		if err := ack.Wait(ctx, p.producer, system.Disabled(row, row.UpdatedAt)); err != nil {
 			return fmt.Errorf("telling that subscription %s is disabled: %w", row.ID, err)
 		}
@@ -162,8 +181,17 @@ func (p *Publisher) write(ctx context.Context, row *subscription.Subscription) e
 		return fmt.Errorf("publishing subscription %s: %w", row.ID, err)
 	}
 	p.published.Inc()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.note(r.Offset, m)
 	return nil
+}
+
+func (p *Publisher) lastOf(id string) (lastRecord, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, seen := p.last[id]
+	return last, seen
 }
 
 // note is called with mu held.
@@ -219,7 +247,13 @@ func (p *Publisher) lead(ctx context.Context, once bool) error {
 	if err != nil {
 		return fmt.Errorf("reading the end of %s: %w", topic.Subscriptions, err)
 	}
-	next := int64(0)
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic.Subscriptions)
+	if err != nil {
+		return fmt.Errorf("reading the start of %s: %w", topic.Subscriptions, err)
+	}
+	// An empty log may begin where it ends.
+	start, _ := starts.Lookup(topic.Subscriptions, 0)
+	next := start.Offset
 	var compared time.Time
 	differs := false
 	for {
@@ -272,6 +306,13 @@ func (p *Publisher) lead(ctx context.Context, once bool) error {
 	}
 }
 
+// seen is a copy of what is known of the topic.
+func (p *Publisher) seen() map[string]lastRecord {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.last)
+}
+
 func endOf(ctx context.Context, client *kgo.Client) (int64, error) {
 	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic.Subscriptions)
 	if err != nil {
@@ -290,8 +331,10 @@ func (p *Publisher) Reconcile(ctx context.Context) error {
 	if err := p.disable(ctx); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
 	rows, err := p.rows.Subscriptions(ctx, store.SubscriptionQuery{IncludeDeleted: true})
 	if err != nil {
 		return fmt.Errorf("reading subscriptions: %w", err)
@@ -299,7 +342,7 @@ func (p *Publisher) Reconcile(ctx context.Context) error {
 	known := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		known[row.ID] = true
-		last, seen := p.last[row.ID]
+		last, seen := p.lastOf(row.ID)
 		switch {
 		case !seen && row.Deleted:
 			continue
@@ -312,17 +355,27 @@ func (p *Publisher) Reconcile(ctx context.Context) error {
 			}
 			row = raised
 		}
-		if err := p.write(ctx, row); err != nil {
+		// Without Kafka people's edits must not wait behind this one.
+		writing, cancel := context.WithTimeout(ctx, repairTimeout)
+		err := p.write(writing, row)
+		cancel()
+		if err != nil {
 			return err
 		}
 		p.repaired.Inc()
 		p.logger.Info("subscription.repaired", zap.String("subscription", row.ID), zap.Int64("version", row.Version))
 	}
-	for id, last := range p.last {
+	for id, last := range p.seen() {
 		if known[id] || last.message.GetDeleted() {
 			continue
 		}
 		adopted := subscription.FromProto(last.message)
+		if adopted.CreatedAt.IsZero() {
+			adopted.CreatedAt = p.now().UTC()
+		}
+		if adopted.UpdatedAt.IsZero() {
+			adopted.UpdatedAt = adopted.CreatedAt
+		}
 		if err := p.rows.CreateSubscription(ctx, adopted, itself); err != nil && !errors.Is(err, store.ErrExists) {
 			return fmt.Errorf("taking subscription %s back from the topic: %w", id, err)
 		}

@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -237,4 +238,45 @@ func TestTheDisabledAreToldOnceOverRestarts(t *testing.T) {
 	if len(told) != 1 || !strings.Contains(string(told[0].Value), `"Reason":"gone"`) || strings.Contains(string(told[0].Value), "s3cret") {
 		t.Errorf("told %d: %v", len(told), told)
 	}
+}
+
+// away is a producer whose Kafka is away: nothing is ever acknowledged.
+type away struct{ asked chan string }
+
+func (a away) Produce(_ context.Context, r *kgo.Record, _ func(*kgo.Record, error)) {
+	a.asked <- string(r.Key)
+}
+
+func TestAnEditDoesNotWaitForARepairThatKafkaDoesNotAnswer(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		create(t, db, sub("sub_a", 1, "https://example.com/a"))
+		kafkaIsAway := away{make(chan string, 1)}
+		p := publish.New(db, kafkaIsAway, c, zap.NewNop(), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		repaired := make(chan error, 1)
+		go func() { repaired <- p.Reconcile(ctx) }()
+		<-kafkaIsAway.asked
+		hurried, cancelHurried := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancelHurried()
+		if err := p.Publish(hurried, "sub_a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("an edit beside it: %v", err)
+		}
+		cancel()
+		if err := <-repaired; !errors.Is(err, context.Canceled) {
+			t.Errorf("the repair ended with %v", err)
+		}
+	})
+}
+
+func TestASubscriptionWithoutItsTimesIsTakenBackToo(t *testing.T) {
+	onBothStores(t, func(t *testing.T, db *store.DB, c kafka.Config) {
+		kafkatest.Produce(t, c, record.New(topic.Subscriptions, "sub_x", &aftercallv1.Subscription{
+			Id: "sub_x", Version: 3, Name: "x", Endpoint: "https://example.com/x", Active: true, Events: []string{topic.TypeQueue},
+		}, time.Now()))
+		run(t, db, c)
+		kafkatest.WaitFor(t, "the subscription in the store", func() bool {
+			s, err := db.Subscription(context.Background(), "sub_x")
+			return err == nil && s.Version == 3 && !s.CreatedAt.IsZero()
+		})
+	})
 }
