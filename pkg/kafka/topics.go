@@ -62,12 +62,17 @@ func Prepare(ctx context.Context, c Config, specs []topic.Spec) error {
 		findings = append(findings, ofBrokers...)
 	}
 	var refused []error
+	var warned []string
 	for _, f := range findings {
 		if f.Severity == Refuse {
 			refused = append(refused, errors.New(f.Message))
-			continue
+		} else {
+			warned = append(warned, f.Message)
 		}
-		c.logger().Warn("topic.setting", zap.String("topic", f.Topic), zap.String("finding", f.Message))
+	}
+	if len(warned) > 0 {
+		// All at once: on a single broker every topic has two.
+		c.logger().Warn("topics.settings", zap.Int("findings", len(warned)), zap.Strings("all", warned))
 	}
 	if len(refused) > 0 {
 		return fmt.Errorf("checking topics: %w", errors.Join(refused...))

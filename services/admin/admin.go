@@ -157,10 +157,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ln := s.deps.Listener
 	if ln == nil && s.config.Listen != "" {
-		var lc net.ListenConfig
 		var err error
-		if ln, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
-			return fmt.Errorf("listening for API and console (AFTERCALL_LISTEN): %w", err)
+		if ln, err = Listen(ctx, s.config.Listen); err != nil {
+			return err
 		}
 	}
 	if ln != nil {
@@ -168,6 +167,16 @@ func (s *Server) Run(ctx context.Context) error {
 		parts["http"] = func(ctx context.Context) error { return lifecycle.Serve(ctx, s.server(), ln, 5*time.Second) }
 	}
 	return lifecycle.Run(ctx, parts)
+}
+
+// Listen opens the address of API and console.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening for API and console (AFTERCALL_LISTEN): %w", err)
+	}
+	return ln, nil
 }
 
 // server has limits everywhere: headers, bodies and answers all end in time.

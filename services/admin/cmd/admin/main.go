@@ -23,7 +23,13 @@ func main() {
 		if err != nil {
 			return err
 		}
-		own := []string{cfg.Admin.Listen, p.OpsAddress}
+		// Before the policy, which keeps webhooks off it: its port may be any.
+		listener, err := admin.Listen(ctx, cfg.Admin.Listen)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		own := []string{listener.Addr().String(), p.OpsAddress}
 		policy, err := cfg.Outbound.Policy(slices.Concat(own, cfg.Admin.Kafka.Brokers, cfg.Database.Addresses())...)
 		if err != nil {
 			return err
@@ -34,7 +40,7 @@ func main() {
 		}
 		defer db.Close()
 		return admin.Run(ctx, cfg.Admin, admin.Deps{
-			Logger: p.Logger, Registry: p.Registry, Health: p.Health,
+			Logger: p.Logger, Registry: p.Registry, Health: p.Health, Listener: listener,
 			Store: db, Keyset: keyset, Policy: policy, URLRules: cfg.Outbound.URLRules(policy),
 		})
 	})

@@ -78,6 +78,10 @@ func TestProofThatASlowNetworkThatCutsLosesNothing(t *testing.T) {
 	}
 	endpoint.Host, endpoint.Path = bad.to(endpoint.Host).Listen, "/ok"
 	u := newUpstream(t, s.kafka)
+	wait(t, "a producer id for upstream", func() bool {
+		_, _, err := u.client.ProducerID(t.Context())
+		return err == nil
+	})
 	s.subscribe(subscription.Subscription{ID: "sub_a", Endpoint: endpoint.String()})
 	for _, name := range []string{"router", "projector"} {
 		s.start(name)

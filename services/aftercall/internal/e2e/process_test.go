@@ -124,7 +124,7 @@ func (p *process) lines() []string {
 }
 
 func (p *process) tail(n int) string {
-	all := slices.DeleteFunc(p.lines(), func(l string) bool { return strings.Contains(l, `"topic.setting"`) })
+	all := slices.DeleteFunc(p.lines(), func(l string) bool { return strings.Contains(l, `"topics.settings"`) })
 	return strings.Join(all[max(0, len(all)-n):], "\n")
 }
 

@@ -179,7 +179,7 @@ func (s *stage) begin(name string, env ...string) *process {
 		all = append(all, "AFTERCALL_INSTANCE=sender-0", "AFTERCALL_KEYSET_FILE="+filepath.Join(s.folder, "keyset.json"), fmt.Sprintf("AFTERCALL_MAX_IN_FLIGHT=%d", inFlight))
 	case "admin":
 		all = append(all, "AFTERCALL_DATABASE_URL="+s.databaseURL, "AFTERCALL_KEYSET_FILE="+filepath.Join(s.folder, "keyset.json"),
-			"AFTERCALL_LISTEN="+freeAddress(s.t), "AFTERCALL_ADMIN_TOKEN="+apiToken)
+			"AFTERCALL_LISTEN=127.0.0.1:0", "AFTERCALL_ADMIN_TOKEN="+apiToken)
 	}
 	return launch(s.t, s.folder, name, nil, append(all, env...))
 }
