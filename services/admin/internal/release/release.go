@@ -174,6 +174,11 @@ func (r *Runner) one(ctx context.Context, w *store.SendWaiting) error {
 		if err := r.plan(ctx, w, sub); err != nil {
 			return fmt.Errorf("planning: %w", err)
 		}
+		// A new version lets senders try an endpoint that failed at once: what is
+		// sent again would otherwise be put off again, and for longer.
+		if err := r.edit(ctx, w.SubscriptionID, func(*subscription.Subscription) bool { return true }); err != nil {
+			return err
+		}
 		if err := r.rows.SaveSendWaiting(ctx, w); err != nil {
 			return err
 		}
@@ -415,21 +420,29 @@ var system = store.Actor{Name: "aftercall", Kind: "system"}
 // tell makes the movers drop what was sent again. A partition in which nothing of
 // the subscription was found needs no word.
 func (r *Runner) tell(ctx context.Context, w *store.SendWaiting) error {
+	return r.edit(ctx, w.SubscriptionID, func(s *subscription.Subscription) (changed bool) {
+		s.Released, changed = raise(s.Released, w.Partitions)
+		return changed
+	})
+}
+
+// edit saves what change makes of the subscription, if it changes it, and
+// publishes it.
+func (r *Runner) edit(ctx context.Context, id string, change func(*subscription.Subscription) bool) error {
 	for {
-		sub, err := r.rows.Subscription(ctx, w.SubscriptionID)
+		sub, err := r.rows.Subscription(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		released, changed := raise(sub.Released, w.Partitions)
-		if !changed {
+		next := *sub
+		if !change(&next) {
 			// It may have been saved and not published before a kill.
 			return r.publisher.Publish(ctx, sub.ID)
 		}
-		next := *sub
-		next.Released, next.Version, next.UpdatedAt = released, sub.Version+1, time.Now().UTC()
+		next.Version, next.UpdatedAt = sub.Version+1, time.Now().UTC()
 		err = r.rows.UpdateSubscription(ctx, &next, sub.Version, system)
 		if errors.Is(err, store.ErrVersion) {
 			continue

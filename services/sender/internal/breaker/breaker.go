@@ -11,6 +11,9 @@
 //	  └────────────── ramping ←───────────────────────────────┘
 //	                     └── a failure ──→ open again, twice as long
 //
+// Somebody who has just mended something need not wait for the 30 s: Retry lets
+// the probe go at once.
+//
 // It is one sender's view of one subscription, pure, with the time told to it.
 // It guarantees that an open breaker lets nothing through, and a probing one a
 // single request.
@@ -90,6 +93,14 @@ func (b *Breaker) State() State { return b.state }
 
 // Until is when an open breaker lets a probe through.
 func (b *Breaker) Until() time.Time { return b.until }
+
+// Retry lets an open breaker probe now. How long it stays open if that fails does
+// not begin anew.
+func (b *Breaker) Retry(now time.Time) {
+	if b.state == Open && now.Before(b.until) {
+		b.until = now
+	}
+}
 
 // Limit is how many requests may be under way now: 0 while open, 1 while
 // probing, no limit of its own when closed.

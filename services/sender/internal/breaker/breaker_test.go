@@ -137,3 +137,22 @@ func TestNoResultEverLetsMoreThroughThanTheStateAllows(t *testing.T) {
 		}
 	})
 }
+
+func TestARetryProbesAtOnceAndAFailureStaysOpenTwiceAsLong(t *testing.T) {
+	var b Breaker
+	b.Retry(start)
+	if b.Limit(start) != math.MaxInt {
+		t.Fatal("a closed one was touched")
+	}
+	report(t, &b, start, 10, Failure)
+	b.Retry(start.Add(time.Second))
+	if b.Limit(start.Add(time.Second)) != 1 {
+		t.Fatal("no probe")
+	}
+	if report(t, &b, start.Add(2*time.Second), 1, Failure) != Opened {
+		t.Fatal("the probe failed and it did not open")
+	}
+	if want := start.Add(2*time.Second + 2*firstOpen); !b.Until().Equal(want) {
+		t.Errorf("open until %s, want %s", b.Until(), want)
+	}
+}

@@ -289,7 +289,7 @@ func (c *Core) serve(e *endpoint, now time.Time) bool {
 		c.divert(j, sub, sub.PausedUntil.Sub(now), ReasonPaused, now)
 		return true
 	}
-	e.meet(sub)
+	e.meet(sub, now)
 	may := c.limit(e, sub)
 	if !urgent(j) {
 		if hold, reason := e.hold(now); hold > 0 {

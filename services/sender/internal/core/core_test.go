@@ -506,6 +506,39 @@ func TestAChangedURLStartsWithACleanSlate(t *testing.T) {
 	}
 }
 
+func TestAnEditLetsAFailingEndpointBeTriedAtOnce(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 20)
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+	b.admit("a", 1)
+	if acts := b.act(); len(acts[Post]) != 0 {
+		t.Fatalf("before the edit: %+v", acts)
+	}
+	edited := *b.subs["a"]
+	edited.Version++
+	b.subs["a"] = &edited
+	b.admit("a", 40)
+	var together []int
+	for b.endpoints["a"].queued() > 0 {
+		acts := b.act()
+		if len(acts[Divert]) > 0 {
+			t.Fatalf("%d put off behind the probe", len(acts[Divert]))
+		}
+		together = append(together, len(acts[Post]))
+		for _, a := range acts[Post] {
+			b.answer(a.Job)
+		}
+	}
+	if fmt.Sprint(together[:5]) != "[1 2 4 8 8]" {
+		t.Errorf("requests at once: %v", together)
+	}
+}
+
 func TestAResendGoesOutThroughAnOpenBreaker(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")

@@ -33,6 +33,7 @@ type endpoint struct {
 	// url is where it was last sent to: what is known of the endpoint's health
 	// belongs to that.
 	url     string
+	version int64
 	breaker breaker.Breaker
 	// told says that others were told that it fails.
 	told           bool
@@ -121,10 +122,16 @@ func (c *Core) limit(e *endpoint, sub *subscription.Subscription) int {
 }
 
 // meet notes where the endpoint is now. A changed URL starts with a clean slate.
-func (e *endpoint) meet(sub *subscription.Subscription) {
+// After any other change it is tried at once: who edits a subscription that fails,
+// or sends what waits for it, has mended something, and what comes now would
+// otherwise be put off for longer than before.
+func (e *endpoint) meet(sub *subscription.Subscription, now time.Time) {
 	if e.url != sub.Endpoint {
 		e.url, e.breaker, e.throttledUntil, e.told = sub.Endpoint, breaker.Breaker{}, time.Time{}, false
+	} else if e.version != sub.Version {
+		e.breaker.Retry(now)
 	}
+	e.version = sub.Version
 }
 
 // hold is how long nothing may be sent to the endpoint, and why; 0 when it may.
