@@ -65,7 +65,7 @@ type editPage struct {
 	Check                    *checkResult
 	EventTypes               []option
 	Schedules                []scheduleChoice
-	Preview                  string
+	Sample                   webhooks.Request
 	Formats                  []option
 	Matching                 string
 }
@@ -315,7 +315,7 @@ func (c *Console) showForm(w http.ResponseWriter, r *http.Request, status int, f
 		}
 		page.Schedules = append(page.Schedules, choice)
 	}
-	page.Preview = preview(page.F)
+	page.Sample = sample(page.F)
 	if f.Format == "" {
 		f.Format = subscription.FormatCDR
 	}
@@ -396,33 +396,13 @@ func exact(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// preview is the request that would be sent.
-func preview(f form) string {
-	path, host := "/", "example.com"
-	if u, err := url.Parse(f.Endpoint); err == nil && u.Host != "" {
-		host = u.Host
-		path = u.RequestURI()
+// sample is the request that would be sent.
+func sample(f form) webhooks.Request {
+	headers := make([]webhook.Header, len(f.Headers))
+	for i, h := range f.Headers {
+		headers[i] = webhook.Header{Name: h.Name, Value: h.Value, Secret: h.Secret}
 	}
-	var b strings.Builder
-	b.WriteString("POST " + path + " HTTP/1.1\nhost: " + host + "\ncontent-type: application/json\nwebhook-id: evt_…\nwebhook-timestamp: 1773480413\nwebhook-signature: v1,…\naftercall-event-type: ")
-	if len(f.Events) > 0 {
-		b.WriteString(f.Events[0])
-	} else {
-		b.WriteString("…")
-	}
-	b.WriteString("\naftercall-delivery-id: dlv_…\naftercall-attempt: 1\naftercall-cause: call_ended\n")
-	for _, h := range f.Headers {
-		if h.Name == "" {
-			continue
-		}
-		value := h.Value
-		if h.Secret {
-			value = webhook.Masked
-		}
-		b.WriteString(h.Name + ": " + value + "\n")
-	}
-	b.WriteString("\n{ the call's data, byte for byte }")
-	return b.String()
+	return webhooks.SampleRequest(f.Endpoint, f.Format, f.Events, headers)
 }
 
 type deletePage struct {
