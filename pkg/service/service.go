@@ -58,7 +58,7 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "%s is configured by AFTERCALL_* variables (docs/configuration.md). Flags:\n", name)
+		fmt.Fprintf(stderr, "%s is configured by AFTERCALL_* variables (docs/configuration.md).\n%s health asks the one that runs whether it is ready. Flags:\n", name, name)
 		flags.PrintDefaults()
 	}
 	version := flags.Bool("version", false, "print the version and end")
@@ -71,6 +71,11 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 	case *version:
 		fmt.Fprintln(stdout, name, telemetry.Version())
 		return 0
+	case flags.Arg(0) == "health":
+		return health(environ, stdout, stderr)
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "%s: no such command: %s\n", name, flags.Arg(0))
+		return exitSettings
 	}
 
 	cfg := struct {
