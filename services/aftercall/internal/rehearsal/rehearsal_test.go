@@ -44,7 +44,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("rehearsal.seed", 0, "run only this seed")
-	seeds   = flag.Int("rehearsal.seeds", 20, "seeds to run")
+	seeds   = flag.Int("rehearsal.seeds", seedsToRun, "seeds to run")
 )
 
 func TestTheWholePipelineKeepsItsPromisesThroughAnyPlan(t *testing.T) {

@@ -31,7 +31,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("sim.seed", 0, "run only this seed of the simulation")
-	seeds   = flag.Int("sim.seeds", 2000, "seeds of the simulation to run")
+	seeds   = flag.Int("sim.seeds", seedsToRun, "seeds of the simulation to run")
 )
 
 func TestAnySimulatedWorldKeepsTheInvariants(t *testing.T) {
