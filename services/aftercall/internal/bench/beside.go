@@ -38,12 +38,30 @@ type Beside struct {
 	P99, Typical float64
 }
 
+// add goes on with a stretch after an interruption.
+func (s *Stretch) add(more Stretch) {
+	if s.Offered == 0 {
+		*s = more
+		return
+	}
+	s.Offered, s.InTime = s.Offered+more.Offered, s.InTime+more.InTime
+	s.Repeated, s.Opened = s.Repeated+more.Repeated, s.Opened+more.Opened
+	s.MemoryMost, s.MemoryTo = max(s.MemoryMost, more.MemoryMost), more.MemoryTo
+	s.Seconds = append(s.Seconds, more.Seconds...)
+	s.Latency = latencyOf(s.Seconds)
+}
+
 func (b *Beside) compare() {
 	ratio := func(of func(Latency) time.Duration) float64 {
 		return float64(of(b.Beside.Latency)) / float64(max(of(b.Alone.Latency), 1))
 	}
 	b.P99 = ratio(func(l Latency) time.Duration { return l.P99 })
 	b.Typical = ratio(func(l Latency) time.Duration { return l.Typical })
+	for _, seconds := range [][]second{b.Alone.Seconds, b.Beside.Seconds} {
+		for i := range seconds {
+			seconds[i].Ages = nil // they have served
+		}
+	}
 }
 
 // steady is an offer of CDRs at a rate, each of which all endpoints of a group
@@ -92,18 +110,17 @@ func (s steady) measure(ctx context.Context, p *pipeline, r *receiver) (Stretch,
 		return out, err
 	}
 	out.MemoryTo = resident()
-	select {
-	case <-ctx.Done():
-		return out, ctx.Err()
-	case <-time.After(grace):
-	}
-	now, err := r.count(s.group)
-	if err != nil {
-		return out, err
-	}
+	ended := time.Now()
 	all := before.Answered - before.Repeated + int64(n*s.endpoints)
 	out.Offered = int64((n - warm) * s.endpoints)
-	out.InTime = out.Offered - max(all-(now.Answered-now.Repeated), 0)
+	if err := p.until(ctx, "deliveries in time", 10*time.Millisecond, func() (bool, int64, error) {
+		now, err := r.count(s.group)
+		missing := max(all-(now.Answered-now.Repeated), 0)
+		out.InTime = max(out.Offered-missing, 0)
+		return missing == 0 || time.Since(ended) >= grace, missing, err
+	}); err != nil {
+		return out, err
+	}
 	if err := p.arrived(ctx, r, s.group, all); err != nil {
 		return out, err
 	}

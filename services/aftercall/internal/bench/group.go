@@ -49,8 +49,7 @@ type groupFigures struct {
 type second struct {
 	Answered int64
 	P99      time.Duration
-
-	ages []time.Duration
+	Ages     []time.Duration `json:",omitempty"`
 }
 
 // Latency is what the receiver saw of CDRs that say when they were produced.
@@ -138,7 +137,7 @@ func (g *group) note(body []byte) {
 	age := time.Since(time.UnixMicro(micros))
 	g.mu.Lock()
 	if s := g.second(); s != nil {
-		s.ages = append(s.ages, age)
+		s.Ages = append(s.Ages, age)
 	}
 	g.mu.Unlock()
 }
@@ -161,16 +160,24 @@ func (g *group) read(whole bool) groupFigures {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.Seconds, f.First = slices.Clone(g.seconds), slices.Clone(g.first)
-	var all, p99s []time.Duration
 	for i := range f.Seconds {
-		ages := slices.Clone(f.Seconds[i].ages)
+		f.Seconds[i].Ages = slices.Clone(f.Seconds[i].Ages)
+	}
+	f.Latency = latencyOf(f.Seconds)
+	return f
+}
+
+// latencyOf sums seconds up, and notes the p99 of each.
+func latencyOf(seconds []second) Latency {
+	var all, p99s []time.Duration
+	for i := range seconds {
+		ages := seconds[i].Ages
 		all = append(all, ages...)
-		if f.Seconds[i].P99 = percentile(ages, 99); len(ages) >= enough {
-			p99s = append(p99s, f.Seconds[i].P99)
+		if seconds[i].P99 = percentile(ages, 99); len(ages) >= enough {
+			p99s = append(p99s, seconds[i].P99)
 		}
 	}
-	f.Latency = Latency{Count: len(all), P50: percentile(all, 50), P99: percentile(all, 99), Typical: percentile(p99s, 50)}
-	return f
+	return Latency{Count: len(all), P50: percentile(all, 50), P99: percentile(all, 99), Typical: percentile(p99s, 50)}
 }
 
 // enough ages of a second to speak of its p99.
