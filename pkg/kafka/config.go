@@ -34,6 +34,7 @@ const (
 	maxDecompressBatchBytes = 64 << 20
 	fetchMaxBytes           = 8 << 20
 	pingTimeout             = time.Second
+	dialTimeout             = 5 * time.Second
 )
 
 // Config says where Kafka is and how to talk to it. The zero value of each field
@@ -41,6 +42,7 @@ const (
 type Config struct {
 	Brokers  []string `env:"BROKERS" envSeparator:","`
 	ClientID string   `env:"CLIENT_ID"`
+	Security Security
 	// MaxRecordBytes is the cap of one CDR; every topic of ours allows Overhead
 	// more.
 	MaxRecordBytes int `env:"MAX_RECORD_BYTES" envDefault:"1048576"`
@@ -113,10 +115,10 @@ func (c Config) Opts() []kgo.Opt {
 	if c.ClientID != "" {
 		opts = append(opts, kgo.ClientID(c.ClientID))
 	}
-	if c.Dialer != nil {
-		opts = append(opts, kgo.Dialer(c.Dialer))
+	if dial := c.Security.dial(c.Dialer); dial != nil {
+		opts = append(opts, kgo.Dialer(dial))
 	} else {
-		opts = append(opts, kgo.DialTimeout(5*time.Second))
+		opts = append(opts, kgo.DialTimeout(dialTimeout))
 	}
 	if c.Logger != nil {
 		opts = append(opts, kgo.WithLogger(kzap.New(c.Logger, kzap.Level(kgo.LogLevelWarn))))
@@ -134,11 +136,8 @@ func (c Config) Opts() []kgo.Opt {
 		// Connections last as long: reaping and dialling them costs wakeups too.
 		opts = append(opts, kgo.MetadataMaxAge(c.MetadataAge), kgo.ConnIdleTimeout(min(c.MetadataAge, 15*time.Minute)))
 	}
-	return append(opts, c.security()...)
+	return append(opts, c.Security.sasl()...)
 }
-
-// security is where TLS and SASL join the options.
-func (c Config) security() []kgo.Opt { return nil }
 
 // Producer are the further options of a client whose records must not get lost:
 // idempotent, acknowledged by all in-sync replicas, tried for as long as the

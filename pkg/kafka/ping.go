@@ -18,6 +18,9 @@ func Ping(ctx context.Context, c Config) error {
 	if len(c.Brokers) == 0 {
 		return errors.New("connecting to Kafka: no broker is configured; set AFTERCALL_BROKERS to host:port, several separated by commas")
 	}
+	if err := c.Security.Check(); err != nil {
+		return fmt.Errorf("connecting to Kafka: %w", err)
+	}
 	dial := c.Dialer
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -60,7 +63,7 @@ func Ping(ctx context.Context, c Config) error {
 	askCtx, cancelAsk := context.WithTimeout(ctx, 5*time.Second)
 	defer cancelAsk()
 	if err := client.Ping(askCtx); err != nil {
-		return fmt.Errorf("asking %s for its Kafka version: %w", strings.Join(c.Brokers, ", "), err)
+		return fmt.Errorf("asking %s for its Kafka version: %w%s", strings.Join(c.Brokers, ", "), err, c.Security.advice(err))
 	}
 	return nil
 }

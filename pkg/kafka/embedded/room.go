@@ -79,7 +79,9 @@ func (r room) err(refused bool) error {
 }
 
 // crowded says whether younger records have to go, too.
-func (r room) crowded() bool { return r.err(false) != nil || float64(r.used) > crowded*float64(r.maxData) }
+func (r room) crowded() bool {
+	return r.err(false) != nil || float64(r.used) > crowded*float64(r.maxData)
+}
 
 func size(n int64) string {
 	if n < 1<<30 {

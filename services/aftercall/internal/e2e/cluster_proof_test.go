@@ -35,6 +35,13 @@ type cluster struct {
 	nodes   []node
 }
 
+// outer is a listener beside the one that a cluster has for itself.
+type outer struct {
+	address, protocol string
+	properties        string
+	format            []string
+}
+
 type node struct {
 	// address is where clients are told to find it.
 	address, conf, log string
@@ -44,7 +51,7 @@ type node struct {
 
 // newCluster starts nodes. behind answers the address by which clients reach a
 // node that listens on another one; nil is directly.
-func newCluster(t *testing.T, nodes int, behind func(listens string) string) *cluster {
+func newCluster(t *testing.T, nodes int, behind func(listens string) string, more ...outer) *cluster {
 	t.Helper()
 	home, up := os.Getenv("AFTERCALL_TEST_KAFKA_HOME"), os.Getenv("AFTERCALL_TEST_REAL_UP")
 	if home == "" || up == "" {
@@ -67,13 +74,20 @@ func newCluster(t *testing.T, nodes int, behind func(listens string) string) *cl
 			n.address = behind(listens)
 		}
 		n.conf, n.log = filepath.Join(folder, fmt.Sprintf("node-%d.properties", i+1)), filepath.Join(folder, fmt.Sprintf("node-%d.log", i+1))
+		properties, listeners, protocols, format := "", "", "", []string(nil)
+		for _, o := range more {
+			properties += o.properties
+			listeners += "," + o.protocol + "://" + o.address
+			protocols += "," + o.protocol + ":" + o.protocol
+			format = append(format, o.format...)
+		}
 		conf := fmt.Sprintf(`process.roles=broker,controller
 node.id=%[1]d
-listeners=PLAINTEXT://%[2]s,CONTROLLER://%[3]s
-advertised.listeners=PLAINTEXT://%[4]s
+listeners=PLAINTEXT://%[2]s,CONTROLLER://%[3]s%[10]s
+advertised.listeners=PLAINTEXT://%[4]s%[10]s
 controller.listener.names=CONTROLLER
 controller.quorum.voters=%[5]s
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT%[11]s
 log.dirs=%[6]s
 offsets.topic.replication.factor=%[7]d
 offsets.topic.num.partitions=3
@@ -86,12 +100,14 @@ min.insync.replicas=%[8]d
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
+%[9]s
 broker.session.timeout.ms=6000
-`, i+1, listens, controllers[i], n.address, strings.Join(voters, ","), filepath.Join(folder, fmt.Sprintf("data-%d", i+1)), nodes, nodes/2+1)
+`, i+1, listens, controllers[i], n.address, strings.Join(voters, ","), filepath.Join(folder, fmt.Sprintf("data-%d", i+1)), nodes, nodes/2+1,
+			properties, listeners, protocols)
 		if err := os.WriteFile(n.conf, []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := c.java("kafka.tools.StorageTool", "format", "-t", id, "-c", n.conf).CombinedOutput(); err != nil {
+		if out, err := c.java(append([]string{"kafka.tools.StorageTool", "format", "-t", id, "-c", n.conf}, format...)...).CombinedOutput(); err != nil {
 			t.Fatalf("formatting Kafka's storage: %v\n%s", err, out)
 		}
 	}
