@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Only these sections; all short ones when empty.
 	Only []string
-	// Full adds the rows of cost.
+	// Full measures every section, at every place.
 	Full bool
 	// Deliveries measured in each row.
 	Deliveries int
@@ -55,17 +55,18 @@ const (
 	sectionNeighbours = "neighbours"
 	sectionReplay     = "replay"
 	sectionOutage     = "outage"
+	sectionCost       = "cost"
 )
 
-// Sections names those that Only may ask for. The last one takes its time: it
-// runs when asked for.
-var Sections = []string{sectionPipeline, sectionNeighbours, sectionReplay, sectionOutage}
+// Sections names those that Only may ask for. The last two take their time: they
+// run when asked for.
+var Sections = []string{sectionPipeline, sectionNeighbours, sectionReplay, sectionOutage, sectionCost}
 
 func (o Options) wants(section string) bool {
 	if len(o.Only) > 0 {
 		return slices.Contains(o.Only, section)
 	}
-	return section != sectionOutage || o.Full
+	return section != sectionOutage && section != sectionCost || o.Full
 }
 
 // Result is what a run measured.
@@ -104,7 +105,12 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 		if !o.wants(section) {
 			return nil
 		}
-		for _, name := range o.places() {
+		places := o.places()
+		if len(o.Only) == 0 && !o.Full {
+			// The short form: where it counts most.
+			places = places[len(places)-1:]
+		}
+		for _, name := range places {
 			err := o.at(ctx, name, func(ctx context.Context, at place) error {
 				r, err := startReceiver(ctx)
 				if err != nil {
@@ -140,7 +146,7 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 	}); err != nil {
 		return err
 	}
-	if o.Full {
+	if o.wants(sectionCost) {
 		var err error
 		if result.Costs, err = o.costs(ctx, startReceiver); err != nil {
 			return fmt.Errorf("measuring costs: %w", err)

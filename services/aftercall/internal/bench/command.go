@@ -26,16 +26,20 @@ neighbours   20 subscriptions at a steady rate, all healthy and then with 4 that
              never answer and 2 that take 10 s: what the other 14 notice.
 replay       live calls, alone and beside a replay to the same endpoint.
 outage       an endpoint comes back for which much waits: its concurrency, and what
-             others notice. Takes two minutes: with --only or --full.
+             others notice.
+cost         what a delivery costs by fan-out, payload, number of subscriptions and
+             deliveries waiting.
 
---full adds what a delivery costs by fan-out, payload, number of subscriptions and
-deliveries waiting. Absolute figures depend on the machine; read the ratios, over
+Without flags it runs the first three, neighbours and replay on the real Kafka when
+there is one, in a minute and a half; --only and --full measure everywhere. Absolute
+figures depend on the machine; read the ratios, over
 several runs.
 
 The Kafka given is written to: use one made for it. Of the PostgreSQL server, a
 database ` + databaseName + ` is made and dropped.`,
 		Example: `  aftercall bench
   aftercall bench --only neighbours,replay --neighbour-seconds 60
+  aftercall bench --full --json before.json
   aftercall bench --deliveries 100000 --payload 20000
   aftercall bench --brokers 127.0.0.1:9092 --database postgres://localhost/postgres
   aftercall bench --profile cpu.out && go tool pprof -top cpu.out`,
@@ -50,17 +54,17 @@ database ` + databaseName + ` is made and dropped.`,
 	cmd.AddCommand(compareCommand())
 	f := cmd.Flags()
 	f.StringSliceVar(&o.Only, "only", nil, "measure only these `sections`: "+strings.Join(Sections, ", "))
-	f.BoolVar(&o.Full, "full", false, "every section, and what a delivery costs by what is around it: ten minutes")
+	f.BoolVar(&o.Full, "full", false, "every section, everywhere: ten minutes")
 	f.IntVar(&o.Deliveries, "deliveries", 30000, "deliveries in each row")
 	f.IntVar(&o.Payload, "payload", 1200, "bytes of a CDR")
 	f.IntVar(&o.Concurrency, "concurrency", 64, "max concurrency of the subscription")
 	f.IntVar(&o.Rate, "rate", 200, "records a second while the time from produce to answer is measured")
 	f.IntVar(&o.Seconds, "seconds", 5, "for how long it is measured, 0 for not at all")
 	f.IntVar(&o.NeighbourRate, "neighbour-rate", 60, "neighbours: events a second, each for 20 subscriptions")
-	f.IntVar(&o.NeighbourSeconds, "neighbour-seconds", 10, "neighbours: for how long it is measured, all healthy and beside bad ones")
+	f.IntVar(&o.NeighbourSeconds, "neighbour-seconds", 8, "neighbours: for how long it is measured, all healthy and beside bad ones")
 	f.IntVar(&o.Replays, "replays", 10000, "replay: deliveries that were given up")
 	f.IntVar(&o.ReplayRate, "replay-rate", 500, "replay: deliveries a second")
-	f.IntVar(&o.ReplaySeconds, "replay-seconds", 10, "replay, outage: for how long live calls are measured, alone and beside")
+	f.IntVar(&o.ReplaySeconds, "replay-seconds", 8, "replay, outage: for how long live calls are measured, alone and beside")
 	f.IntVar(&o.Waiting, "waiting", 20000, "outage: deliveries that wait when the endpoint comes back")
 	f.StringSliceVar(&o.Brokers, "brokers", nil, "addresses of a real Kafka, to measure on it too")
 	f.StringVar(&o.Database, "database", "", "URL of a PostgreSQL server, to measure on it too")
