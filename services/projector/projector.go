@@ -16,13 +16,16 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/projector/internal/retention"
 	"github.com/aftercall/aftercall/services/projector/internal/write"
 )
 
@@ -42,6 +45,22 @@ type Config struct {
 	// projectors: with it a projector that comes back takes up its partitions
 	// at once. Empty where names change.
 	Instance string `env:"INSTANCE"`
+	// How long what is kept: see store.Retention. 0 keeps for ever.
+	KeepPayloads time.Duration `env:"KEEP_PAYLOADS" envDefault:"720h"`
+	KeepHistory  time.Duration `env:"KEEP_HISTORY" envDefault:"2160h"`
+	KeepAudit    time.Duration `env:"KEEP_AUDIT" envDefault:"8760h"`
+}
+
+func (c Config) retention() store.Retention {
+	return store.Retention{Payloads: c.KeepPayloads, History: c.KeepHistory, Audit: c.KeepAudit}
+}
+
+// WithDefaults sets the periods for which a deployment keeps what it has, for who
+// does not read the environment.
+func (c Config) WithDefaults() Config {
+	const day = 24 * time.Hour
+	c.KeepPayloads, c.KeepHistory, c.KeepAudit = 30*day, 90*day, 365*day
+	return c
 }
 
 // Store is where records go; *store.DB is one.
@@ -53,6 +72,8 @@ type Deps struct {
 	Registry prometheus.Registerer
 	Health   *lifecycle.Health
 	Store    Store
+	// Pruned is the store again, where what is past its period is to be deleted.
+	Pruned retention.Store
 }
 
 // Run projects until ctx ends, which is no error, or until something must be
@@ -63,6 +84,9 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	if d.Health == nil {
 		d.Health = lifecycle.NewHealth()
+	}
+	if err := c.retention().Check(); err != nil {
+		return fmt.Errorf("reading AFTERCALL_KEEP_PAYLOADS, AFTERCALL_KEEP_HISTORY and AFTERCALL_KEEP_AUDIT: %w", err)
 	}
 	d.Health.Register(CheckKafka)
 	d.Health.Register(CheckDatabase)
@@ -84,10 +108,15 @@ func Run(ctx context.Context, c Config, d Deps) error {
 		return fmt.Errorf("preparing Kafka: %w", err)
 	}
 	d.Logger.Info("projector.started", zap.String("instance", c.Instance))
-	return write.New(
+	projecting := write.New(
 		write.Config{Kafka: c.Kafka, Group: topic.GroupProjector, Topics: []string{topic.Events, topic.Rejected, topic.History}, Instance: c.Instance},
 		d.Store, write.NewMetrics(d.Registry), d.Logger,
 		func(err error) { d.Health.Set(CheckKafka, err) },
 		func(err error) { d.Health.Set(CheckDatabase, err) },
-	).Run(ctx)
+	).Run
+	parts := map[string]func(context.Context) error{"projecting": projecting}
+	if d.Pruned != nil {
+		parts["retention"] = retention.New(d.Pruned, c.retention(), d.Registry, d.Logger).Run
+	}
+	return lifecycle.Run(ctx, parts)
 }

@@ -19,6 +19,9 @@ type days struct {
 
 const dayName = "20060102"
 
+// partitionLock is held by whoever makes or drops a partition.
+const partitionLock = `hashtext('aftercall partitions'), hashtext(current_schema())`
+
 // coming are yesterday, today and the days ahead.
 func (d *days) coming(now time.Time) []time.Time {
 	today := now.UTC().Truncate(24 * time.Hour)
@@ -62,10 +65,14 @@ func (d *days) make(ctx context.Context, name string, day time.Time) error {
 	}
 	defer tx.Rollback()
 	var there bool
-	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock(hashtext('aftercall partitions'), hashtext(current_schema()))`); err != nil {
+	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock(`+partitionLock+`)`); err != nil {
 		return err
 	}
-	if err := tx.QueryRowContext(ctx, `select to_regclass($1) is not null`, name).Scan(&there); err != nil || there {
+	if err := tx.QueryRowContext(ctx, `select exists (select 1 from pg_inherits where inhrelid = to_regclass($1) and not inhdetachpending)`, name).Scan(&there); err != nil || there {
+		return err
+	}
+	// One that was taken off and not dropped yet was on its way out.
+	if _, err := tx.ExecContext(ctx, `drop table if exists `+name); err != nil {
 		return err
 	}
 	const bound = "2006-01-02 15:04:05+00"

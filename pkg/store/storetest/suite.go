@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"random calls are what a model says", callClosures},
 		{"a call is a tree of its legs", callTrees},
 		{"a payload comes back byte for byte until it expires", payloads},
+		{"what is past its period goes, payloads first, and what may still be sent stays", retention},
 		{"a requested delivery exists before its first attempt", requested},
 		{"an attempt keeps its detail", attemptDetail},
 		{"statistics count each attempt once and leave tests out", statistics},

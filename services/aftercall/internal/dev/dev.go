@@ -175,8 +175,8 @@ func (p *process) run(ctx context.Context) error {
 			})
 		},
 		"projector": func(ctx context.Context) error {
-			return projector.Run(ctx, projector.Config{Kafka: p.kafka, Instance: instance},
-				projector.Deps{Logger: p.o.Logger.Named("projector"), Registry: registry, Health: p.health, Store: p.db})
+			return projector.Run(ctx, projector.Config{Kafka: p.kafka, Instance: instance}.WithDefaults(),
+				projector.Deps{Logger: p.o.Logger.Named("projector"), Registry: registry, Health: p.health, Store: p.db, Pruned: p.db})
 		},
 		"admin": func(ctx context.Context) error {
 			return admin.Run(ctx, admin.Config{Kafka: p.kafka, FirstSteps: true}, deps)

@@ -21,6 +21,6 @@ func main() {
 			return err
 		}
 		defer db.Close()
-		return projector.Run(ctx, cfg.Projector, projector.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Store: db})
+		return projector.Run(ctx, cfg.Projector, projector.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Store: db, Pruned: db})
 	})
 }
