@@ -18,7 +18,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
-// smallDisk is a disk of 96 MiB, with a ballast that fills it up.
+// smallDisk is a disk of 256 MiB, with a ballast that fills it up.
 type smallDisk struct {
 	t    *testing.T
 	path string
@@ -27,7 +27,7 @@ type smallDisk struct {
 func newSmallDisk(t *testing.T) *smallDisk {
 	t.Helper()
 	d := &smallDisk{t, t.TempDir()}
-	if err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size=96m"); err != nil {
+	if err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size=256m"); err != nil {
 		t.Fatalf("NOT RUN: mounting a small disk needs root: %v", err)
 	}
 	t.Cleanup(func() {
@@ -110,7 +110,7 @@ func TestProofThatAFullDiskLosesNothing(t *testing.T) {
 	// With the default it refuses CDRs before the disk is full, and goes on.
 	p = begin()
 	wait(t, "dev to be ready", ready)
-	d.fill(3 << 20)
+	d.fill(10 << 20)
 	wait(t, "dev to refuse CDRs", func() bool { return !ready() })
 	if p.ended() {
 		t.Error("it ended instead of refusing CDRs")

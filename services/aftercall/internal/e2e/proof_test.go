@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,18 @@ func (u *upstream) sustain(topicName string, perSecond int) (stop func() int) {
 		close(end)
 		return <-ended
 	}
+}
+
+// since are the requests of the last while.
+func (r *receiver) since(d time.Duration) []listen.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, _ := slices.BinarySearchFunc(r.times, time.Now().Add(-d), time.Time.Compare)
+	out := make([]listen.Entry, 0, len(r.times)-first)
+	for _, at := range r.times[first:] {
+		out = append(out, listen.Entry{Time: at})
+	}
+	return out
 }
 
 // moment waits for some time of the work, drawn anew for each kill: what is under

@@ -4,7 +4,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"sync"
 	"testing"
@@ -61,18 +60,6 @@ func (r *receiver) requests() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.total
-}
-
-// since are the requests of the last while.
-func (r *receiver) since(d time.Duration) []listen.Entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(r.times, time.Now().Add(-d), time.Time.Compare)
-	out := make([]listen.Entry, 0, len(r.times)-first)
-	for _, at := range r.times[first:] {
-		out = append(out, listen.Entry{Time: at})
-	}
-	return out
 }
 
 // log is every request so far.

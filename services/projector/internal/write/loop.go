@@ -232,16 +232,15 @@ func (s *session) run(ctx context.Context) error {
 // ids are digests and every row touches pages of its own in their indices. What
 // comes after a quiet moment is written at once.
 func (s *session) gather(ctx context.Context, records []*kgo.Record, until time.Time) ([]*kgo.Record, error) {
-	for len(records) < s.c.BatchRecords {
-		wait := time.Until(until)
-		if wait <= 0 || ctx.Err() != nil {
-			break
-		}
+	for wait := time.Until(until); wait > 0 && len(records) < s.c.BatchRecords; wait = time.Until(until) {
 		more, err := s.poll(ctx, wait, s.c.BatchRecords-len(records))
 		if err != nil {
 			return nil, err
 		}
 		records = append(records, more...)
+		if ctx.Err() != nil {
+			return records, ctx.Err()
+		}
 	}
 	return records, nil
 }
