@@ -28,6 +28,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
 	"github.com/aftercall/aftercall/services/admin/internal/release"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
+	"github.com/aftercall/aftercall/services/admin/internal/watch"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
@@ -162,6 +163,11 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	lags, err := watch.New(s.config.Kafka, s.deps.Registry, s.deps.Logger)
+	if err != nil {
+		return err
+	}
+	parts["lags"] = lags.Run
 	if ln != nil {
 		s.deps.Logger.Info("admin.listening", zap.Stringer("address", ln.Addr()))
 		parts["http"] = func(ctx context.Context) error { return lifecycle.Serve(ctx, s.server(), ln, 5*time.Second) }

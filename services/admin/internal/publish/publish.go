@@ -79,6 +79,7 @@ type Publisher struct {
 
 	published prometheus.Counter
 	repaired  prometheus.Counter
+	disabled  prometheus.Counter
 	leading   prometheus.Gauge
 
 	// turn makes one publication follow another: the row is read and its record
@@ -105,10 +106,11 @@ func New(rows Rows, producer ack.Producer, c kafka.Config, logger *zap.Logger, r
 		rows: rows, producer: producer, kafka: c, logger: logger, every: Every, now: time.Now, turn: make(chan struct{}, 1), last: map[string]lastRecord{},
 		published: prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_published_total", Help: "Records written to aftercall.subscriptions."}),
 		repaired:  prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_repaired_total", Help: "Subscriptions whose last record differed from their row."}),
+		disabled:  prometheus.NewCounter(prometheus.CounterOpts{Name: "aftercall_admin_subscriptions_disabled_total", Help: "Subscriptions switched off because of what their endpoints answered."}),
 		leading:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "aftercall_admin_publisher", Help: "1 where the one publisher runs."}),
 	}
 	if reg != nil {
-		reg.MustRegister(p.published, p.repaired, p.leading)
+		reg.MustRegister(p.published, p.repaired, p.disabled, p.leading)
 	}
 	return p
 }
@@ -435,6 +437,7 @@ func (p *Publisher) switchOff(ctx context.Context, id string, version int64, rea
 	case err != nil:
 		return fmt.Errorf("disabling subscription %s: %w", row.ID, err)
 	}
+	p.disabled.Inc()
 	p.logger.Warn("subscription.disabled", zap.String("subscription", row.ID), zap.String("reason", reason))
 	return p.Publish(ctx, row.ID)
 }

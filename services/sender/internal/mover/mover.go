@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,8 @@ type Mover struct {
 	// held is touched by Run and by the group's callbacks, which Run lets in only
 	// between polls.
 	held map[partition]*queue
+	// oldest is when the first of what is held is due, in nanoseconds; 0 for none.
+	oldest atomic.Int64
 }
 
 type partition struct {
@@ -78,7 +81,9 @@ func New(c kafka.Config, instance string, subs Subscriptions, registry prometheu
 		}, []string{"topic"}),
 	}
 	if registry != nil {
-		registry.MustRegister(m.moved, m.dropped)
+		registry.MustRegister(m.moved, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "aftercall_mover_overdue_seconds", Help: "How long the longest due of the waiting deliveries that this sender looks after has been due.",
+		}, m.overdue))
 	}
 	topics := make([]string, len(topic.Tiers))
 	for i, t := range topic.Tiers {
@@ -135,13 +140,39 @@ func (m *Mover) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		m.note()
 		if err := m.move(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			return err
 		}
+		m.note()
 		// What is held may be touched by the group's callbacks from here on.
 		wait = m.untilDue(time.Now())
 		m.client.AllowRebalance()
 	}
+}
+
+// overdue grows by itself, also while the mover hangs.
+func (m *Mover) overdue() float64 {
+	due := m.oldest.Load()
+	if due == 0 {
+		return 0
+	}
+	return max(time.Since(time.Unix(0, due)), 0).Seconds()
+}
+
+// note keeps the earliest due time of what is held.
+func (m *Mover) note() {
+	var oldest time.Time
+	for _, q := range m.held {
+		if len(q.due) > 0 && (oldest.IsZero() || q.due[0].Before(oldest)) {
+			oldest = q.due[0]
+		}
+	}
+	if oldest.IsZero() {
+		m.oldest.Store(0)
+		return
+	}
+	m.oldest.Store(oldest.UnixNano())
 }
 
 // untilDue is how long nothing that is held is due.

@@ -1,0 +1,83 @@
+package watch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/topic"
+)
+
+func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
+	b := kafkatest.Start(t)
+	c := b.Config()
+	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.client.Close()
+	var records []*kgo.Record
+	for range 5 {
+		records = append(records, &kgo.Record{Topic: topic.CDRQueue, Value: []byte(`{}`)})
+	}
+	kafkatest.Produce(t, c, records...)
+	committed := kadm.Offsets{}
+	committed.AddOffset(topic.CDRQueue, 0, 2, -1)
+	if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), topic.GroupRouter, committed); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Measure(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := testutil.ToFloat64(w.lag.WithLabelValues(topic.GroupRouter)); got != 3 {
+		t.Errorf("%v records behind, not 3", got)
+	}
+	b.Close()
+	if err := w.Measure(t.Context(), time.Now()); err == nil {
+		t.Error("a broker that is away was measured")
+	}
+	if n := testutil.CollectAndCount(w.lag); n != 0 {
+		t.Errorf("%d figures stand though nothing is known", n)
+	}
+}
+
+func TestAnOpenTransactionStopsTheLastStableOffset(t *testing.T) {
+	b := kafkatest.Start(t)
+	c := b.Config()
+	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.client.Close()
+	hung := kafkatest.Client(t, c, kgo.TransactionalID("hung"))
+	if err := hung.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := hung.ProduceSync(t.Context(), &kgo.Record{Topic: topic.Events, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	for _, after := range []time.Duration{0, time.Minute} {
+		if err := w.Measure(t.Context(), begin.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+		if got := testutil.ToFloat64(w.stuck.WithLabelValues(topic.Events)); got != after.Seconds() {
+			t.Errorf("stuck for %v s after %s", got, after)
+		}
+	}
+	if err := hung.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Measure(t.Context(), begin.Add(2*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got := testutil.ToFloat64(w.stuck.WithLabelValues(topic.Events)); got != 0 {
+		t.Errorf("stuck for %v s though the transaction has ended", got)
+	}
+}
