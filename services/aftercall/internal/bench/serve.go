@@ -142,7 +142,7 @@ func (c *crowd) open(ctx context.Context, g *group, ids bool) (string, error) {
 		e.seen = map[string]struct{}{}
 	}
 	server := &http.Server{
-		Handler: e, ReadHeaderTimeout: 10 * time.Second,
+		Handler: e, ReadHeaderTimeout: 2 * time.Minute, // longer than a client keeps what it does not use
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
 				g.opened.Add(1)

@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -78,7 +80,7 @@ func lags(ctx context.Context, adm *kadm.Client, group string, topics ...string)
 		return 0, 0, fmt.Errorf("listing ends: %w", err)
 	}
 	committed, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nobody has committed yet
 		return 0, 0, fmt.Errorf("listing what %s has committed: %w", group, err)
 	}
 	ends.Each(func(end kadm.ListedOffset) {
