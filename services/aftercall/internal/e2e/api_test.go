@@ -38,6 +38,9 @@ func (a *api) do(method, path string, body, into any) int {
 	}
 	r.Header.Set("Authorization", "Bearer "+a.token)
 	r.Header.Set("Content-Type", "application/json")
+	if method == http.MethodPatch {
+		r.Header.Set("If-Match", "*")
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		a.t.Fatal(err)

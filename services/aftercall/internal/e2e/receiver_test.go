@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +28,26 @@ type receiver struct {
 
 func newReceiver(t *testing.T, o listen.Options) *receiver {
 	t.Helper()
+	return newReceiverBehind(t, o, func(h http.Handler) http.Handler { return h })
+}
+
+// newBrokenReceiver answers 500 until it is mended, at the same URL.
+func newBrokenReceiver(t *testing.T, o listen.Options) (r *receiver, mend func()) {
+	t.Helper()
+	var mended atomic.Bool
+	r = newReceiverBehind(t, o, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !mended.Load() {
+				r.URL.Path = "/broken"
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
+	return r, func() { mended.Store(true) }
+}
+
+func newReceiverBehind(t *testing.T, o listen.Options, front func(http.Handler) http.Handler) *receiver {
+	t.Helper()
 	r := &receiver{t: t, logFile: filepath.Join(t.TempDir(), "requests.jsonl"), taken: map[string]bool{}}
 	log, err := os.OpenFile(r.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -33,7 +55,7 @@ func newReceiver(t *testing.T, o listen.Options) *receiver {
 	}
 	t.Cleanup(func() { _ = log.Close() })
 	o.Log, o.OnRequest = log, r.count
-	server := httptest.NewServer(listen.Handler(o))
+	server := httptest.NewServer(front(listen.Handler(o)))
 	t.Cleanup(server.Close)
 	r.URL = server.URL
 	return r
