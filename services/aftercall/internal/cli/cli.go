@@ -18,6 +18,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/topics"
 	"github.com/aftercall/aftercall/services/aftercall/internal/trigger"
 	"github.com/aftercall/aftercall/services/aftercall/internal/validate"
 )
@@ -74,7 +75,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	})
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
-		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(),
+		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
 	)
 	return root
 }
