@@ -75,6 +75,23 @@ workspace() {
   GOWORK=off go -C tools vet ./... && GOWORK=off go -C tools test -count=1 ./...
 }
 
+# deployments: manifests, Compose, rules and dashboards load, and name what exists.
+deployments() {
+  GOWORK=off go -C tools/deploy vet ./... && GOWORK=off go -C tools/deploy mod tidy -diff &&
+    GOWORK=off go -C tools/deploy test -count=1 ./...
+}
+
+# alerts: each fires for its fault and none without one.
+alerts() {
+  if ! command -v promtool >/dev/null; then
+    echo "not checked: the alerts, without promtool (apt-get install prometheus)"
+    [ "${CI:-}" != true ]
+    return
+  fi
+  promtool check rules deployments/observability/prometheus/aftercall.rules.yml &&
+    promtool test rules deployments/observability/prometheus/aftercall.rules.test.yml
+}
+
 # stranger: a module of somebody else's imports the upstream client by itself.
 stranger() {
   local dir root=$PWD
@@ -115,6 +132,8 @@ step "shell scripts" shell_scripts
 step "modules build and vet alone" alone
 step "modules are tidy" tidy
 step "workspace: versions, directions, drivers" workspace
+step "deployments: Compose, Kubernetes, rules, dashboards" deployments
+step "alerts fire for their faults" alerts
 step "the upstream client stands alone" stranger
 step "linters" lint
 step "generated files" generated
