@@ -145,7 +145,9 @@ func TestListsAreServedByIndices(t *testing.T) {
 	}
 }
 
-func TestAReaderSeesTheViewsAndNothingElse(t *testing.T) {
+// reader is a connection as the role that may read the views alone.
+func reader(t *testing.T) *pgx.Conn {
+	t.Helper()
 	url := storetest.PostgresURL(t)
 	storetest.PostgresAt(t, url)
 	cfg, err := pgx.ParseConfig(url)
@@ -158,17 +160,17 @@ func TestAReaderSeesTheViewsAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
+	t.Cleanup(func() { conn.Close(ctx) })
 	if _, err := conn.Exec(ctx, "create role "+role+" nologin"); err != nil {
 		t.Skipf("may not create roles here: %v", err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		for _, text := range []string{"reset role", "drop owned by " + role, "drop role " + role} {
 			if _, err := conn.Exec(ctx, text); err != nil {
 				t.Error(err)
 			}
 		}
-	}()
+	})
 	grants, err := os.ReadFile("grants/read_only.sql")
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +183,11 @@ func TestAReaderSeesTheViewsAndNothingElse(t *testing.T) {
 	if _, err := conn.Exec(ctx, "set role "+role); err != nil {
 		t.Fatal(err)
 	}
+	return conn
+}
+
+func TestAReaderSeesTheViewsAndNothingElse(t *testing.T) {
+	conn := reader(t)
 	for _, view := range []string{"v_attempts", "v_deliveries", "v_events", "v_endpoint_health", "v_freshness"} {
 		if _, err := conn.Exec(ctx, "select * from "+view); err != nil {
 			t.Errorf("%s: %v", view, err)
