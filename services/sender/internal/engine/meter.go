@@ -64,6 +64,17 @@ func NewMeter(registry prometheus.Registerer) *Meter {
 		bytes:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "aftercall_sender_held_bytes", Help: "Bytes of records taken in and not finished."}),
 		outcomes: prometheus.NewGauge(prometheus.GaugeOpts{Name: "aftercall_sender_outcomes_waiting", Help: "Outcomes that Kafka has not acknowledged yet."}),
 	}
+	// From 0 on: of a series that begins with its first event, that event is no increase.
+	for _, state := range []string{"delivered", "given_up", "stopped"} {
+		m.ended.WithLabelValues(state)
+	}
+	for class := range aftercallv1.Attempt_ErrorClass_value {
+		if name := strings.ToLower(strings.TrimPrefix(class, "ERROR_CLASS_")); name != "unspecified" {
+			m.attempts.WithLabelValues("failed", name)
+		}
+	}
+	m.attempts.WithLabelValues("delivered", "none")
+	m.deferrals.WithLabelValues("breaker")
 	if registry != nil {
 		registry.MustRegister(m.attempts, m.duration, m.ended, m.deferrals, m.age, m.commit, m.unreadable, m.duplicates, m.inFlight, m.held, m.bytes, m.outcomes)
 	}
