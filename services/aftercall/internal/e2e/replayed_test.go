@@ -50,10 +50,17 @@ func TestAReplayWhoseRunnerIsKilledSendsEachOnceMoreAndNothingThatWaits(t *testi
 		}
 		wait(t, "the middle of it", func() bool { return r.delivered() >= manyReplayed/3 })
 		admin.kill()
-		if at, err := s.store.Replay(t.Context(), plan.ID); err != nil || at.State != store.ReplayRunning || at.Sent >= manyReplayed {
+		killed := time.Now()
+		at, err := s.store.Replay(t.Context(), plan.ID)
+		if err != nil || at.State != store.ReplayRunning || at.Sent >= manyReplayed {
 			t.Fatalf("killed, it stands at %+v, %v", at, err)
 		}
 		admin = s.start("admin", open...)
+		wait(t, "the replay to go on", func() bool {
+			now, err := s.store.Replay(t.Context(), plan.ID)
+			return err == nil && now.Sent > at.Sent
+		})
+		back := time.Since(killed)
 		wait(t, "the end of the replay", func() bool {
 			at, err := s.store.Replay(t.Context(), plan.ID)
 			return err == nil && at.State == store.ReplayDone
@@ -88,6 +95,7 @@ func TestAReplayWhoseRunnerIsKilledSendsEachOnceMoreAndNothingThatWaits(t *testi
 		if len(seen) != manyReplayed {
 			t.Errorf("%d events were sent once more, want %d", len(seen), manyReplayed)
 		}
+		noteMany(t, s, "kill −9 of admin in the middle of a replay", manyReplayed, report, 0, back)
 	})
 }
 

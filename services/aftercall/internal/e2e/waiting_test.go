@@ -72,8 +72,11 @@ func TestSendWaitingNowLosesNothingWhenSenderAndAdminAreKilled(t *testing.T) {
 		if n := r.delivered(); n >= manyWaiting || half.State != store.SendRunning {
 			t.Fatalf("%d were sent before the kill, it was %s", n, half.State)
 		}
+		before, killed := r.requests(), time.Now()
 		admin = s.begin("admin", open...)
 		sender = s.begin("sender", stable...)
+		wait(t, "a request after the kill", func() bool { return r.requests() > before })
+		back := time.Since(killed)
 		wait(t, "every delivery", func() bool { return r.delivered() >= manyWaiting })
 		took := time.Since(began)
 		wait(t, "its end", func() bool {
@@ -86,6 +89,7 @@ func TestSendWaitingNowLosesNothingWhenSenderAndAdminAreKilled(t *testing.T) {
 			run.Wants = func(verify.CDR) []string { return []string{id} }
 			run.Secrets[id] = [][]byte{rawSecret(t, signingSecret)}
 			run.Repeats, run.Unrecorded = limit, limit
+			run.SentNow = map[string]time.Time{id: began}
 		})
 		if report.Deliveries != manyWaiting || report.Delivered != manyWaiting {
 			t.Errorf("%d deliveries of %d events, %d delivered", report.Deliveries, manyWaiting, report.Delivered)
@@ -102,6 +106,7 @@ func TestSendWaitingNowLosesNothingWhenSenderAndAdminAreKilled(t *testing.T) {
 		}
 		sender.ready()
 		admin.ready()
+		noteMany(t, s, "kill −9 of sender and admin while what waits is sent now", manyWaiting, report, limit, back)
 		t.Logf("%d in %s, %d in the busiest second, %d repeated of at most %d", manyWaiting, took.Round(time.Millisecond), rate(sent), report.Repeats, limit)
 	})
 }

@@ -17,6 +17,6 @@
 //	I5   no delivered without a 2xx at the receiver; no 2xx there without its attempt
 //	I6   no more repeated requests than the bound
 //	I7   signatures verify; webhook-id and body are the event's, on every request
-//	I8   no attempt before it was due
+//	I8   no attempt before it was due, unless somebody sent what waits at once
 //	I11  the store says what the history and the receivers say
 package verify

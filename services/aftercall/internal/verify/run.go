@@ -48,6 +48,9 @@ type Run struct {
 	// BrokerKilled says that an embedded broker was killed. A transaction may then
 	// be torn, and its CDRs become the same events once more.
 	BrokerKilled bool
+	// SentNow is, by subscription, since when somebody has what waits sent at once:
+	// before it is due (I8).
+	SentNow map[string]time.Time
 	// Skew between the clocks of senders, broker and receivers (I8).
 	Skew time.Duration
 }

@@ -284,6 +284,20 @@ func TestWhatAKilledSenderMayDoIsWithinItsBounds(t *testing.T) {
 	}
 }
 
+func TestWhatIsSentAtOnceMayComeBeforeItIsDueFromThenOn(t *testing.T) {
+	p := run(t)
+	early := p.Requests[2].Time.Add(-2 * time.Second)
+	p.Requests[2].Time = early
+	p.SentNow = map[string]time.Time{"flaky": early}
+	if err := Check(&p.Run).Err(); err != nil {
+		t.Error(err)
+	}
+	p.SentNow["flaky"] = early.Add(time.Millisecond)
+	if !Check(&p.Run).Violates("I8") {
+		t.Error("an early attempt from before it was asked for passes")
+	}
+}
+
 func TestATornTransactionOfAKilledBrokerIsTheSameEventTwice(t *testing.T) {
 	p := run(t)
 	p.Records = append(p.Records, p.Records[p.index(topic.Events, 0)], p.Records[p.index(topic.Deliveries, 0)])
