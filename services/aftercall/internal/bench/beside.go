@@ -20,7 +20,7 @@ type Stretch struct {
 }
 
 // Kept is the part of the offered rate that was kept.
-func (s Stretch) Kept() float64 { return float64(s.InTime) / float64(max(s.Offered, 1)) }
+func (s *Stretch) Kept() float64 { return float64(s.InTime) / float64(max(s.Offered, 1)) }
 
 // Beside compares a stretch alone with one beside something that might disturb.
 type Beside struct {
