@@ -87,6 +87,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.eventTypes()
 	a.tokens()
 	a.loginLinks()
+	a.auditLog()
 	a.notYet()
 	document, err := a.Document()
 	if err != nil {

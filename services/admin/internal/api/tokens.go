@@ -2,10 +2,7 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,26 +34,10 @@ func (a *API) tokens() {
 				ExpiresAt time.Time `json:"expires_at,omitempty" doc:"When it stops being valid. Left out: never."`
 			}
 		}) (*struct{ Body Token }, error) {
-			var fields []problem.Field
-			for i, s := range in.Body.Scopes {
-				if !slices.Contains(access.Scopes, s) {
-					fields = append(fields, problem.Field{Pointer: "/scopes/" + strconv.Itoa(i), Code: problem.CodeInvalid, Message: "A scope is one of " + strings.Join(access.Scopes, ", ") + "."})
-				}
-			}
-			if !in.Body.ExpiresAt.IsZero() && in.Body.ExpiresAt.Before(time.Now()) {
-				fields = append(fields, problem.Field{Pointer: "/expires_at", Code: problem.CodeInvalid, Message: "This is in the past."})
-			}
-			if len(fields) > 0 {
-				return nil, problem.Invalid(fields...)
-			}
-			text, t := access.NewToken(in.Body.Name, in.Body.Scopes, principal(ctx).Name, in.Body.ExpiresAt)
-			if err := a.store.CreateToken(ctx, t); errors.Is(err, store.ErrExists) {
-				return nil, problem.New(http.StatusConflict, problem.CodeConflict, "There is a token of this name already.",
-					problem.Field{Pointer: "/name", Code: problem.CodeConflict, Message: "There is a token of this name already."})
-			} else if err != nil {
+			text, t, err := access.Issue(ctx, a.store, access.TokenInput{Name: in.Body.Name, Scopes: in.Body.Scopes, ExpiresAt: in.Body.ExpiresAt}, actor(ctx))
+			if err != nil {
 				return nil, err
 			}
-			a.audit(ctx, "token.created", t.ID)
 			out := tokenRow(t)
 			out.Text = text
 			return &struct{ Body Token }{out}, nil
@@ -67,11 +48,7 @@ func (a *API) tokens() {
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" maxLength:"64"`
 		}) (*struct{}, error) {
-			if err := a.store.RevokeToken(ctx, in.ID); err != nil {
-				return nil, err
-			}
-			a.audit(ctx, "token.revoked", in.ID)
-			return nil, nil
+			return nil, access.Revoke(ctx, a.store, in.ID, actor(ctx))
 		})
 }
 
@@ -107,7 +84,6 @@ func (a *API) audit(ctx context.Context, action, object string) {
 func (a *API) notYet() {
 	for _, r := range []struct{ id, method, path, scope string }{
 		{"stream", http.MethodGet, "/stream", access.Read},
-		{"listAudit", http.MethodGet, "/audit", access.Admin},
 		{"createErasure", http.MethodPost, "/erasures", access.Admin},
 	} {
 		op := huma.Operation{OperationID: r.id, Method: r.method, Path: r.path, Hidden: true}

@@ -78,7 +78,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "test", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "test", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -142,6 +142,10 @@ func (c *Console) routes() {
 	page("POST /replays/{id}/cancel", access.Replay, c.cancelReplay)
 	page("GET /event-types", access.Read, c.listEventTypes)
 	page("GET /event-types/{name}", access.Read, c.showEventType)
+	page("GET /tokens", access.Admin, c.listTokens)
+	page("POST /tokens", access.Admin, c.createToken)
+	page("POST /tokens/{id}/revoke", access.Admin, c.revokeToken)
+	page("GET /audit", access.Admin, c.listAudit)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
 	c.careRoutes(page)
 	page("/", access.Read, func(http.ResponseWriter, *http.Request) error { return problem.NotFound("page") })
@@ -241,7 +245,12 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Replays", Href: "/replays", Icon: "again"},
 		{Text: "Event types", Href: "/event-types", Icon: "list"},
 		{Text: "Rejected records", Href: "/rejected", Icon: "alert"},
+		{Text: "API tokens", Href: "/tokens", Icon: "tick"},
+		{Text: "Audit log", Href: "/audit", Icon: "list"},
 	} {
+		if (m.Href == "/tokens" || m.Href == "/audit") && !principal(r).May(access.Admin) {
+			continue
+		}
 		m.Current = m.Href == current
 		b.Menu = append(b.Menu, m)
 	}
@@ -264,6 +273,7 @@ var flashes = map[string]flash{
 	"sending":    {"ok", "Everything that waits goes out now, at a pace."},
 	"cancelling": {"ok", "It ends where it is: what was sent is sent, the rest goes on waiting."},
 	"stopped":    {"ok", "Stopped: it is not tried again."},
+	"revoked":    {"ok", "Revoked: it opens nothing any more."},
 	"resent":     {"ok", "On its way again: one try, with the URL, headers and secret of now."},
 }
 
