@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"an attempt keeps its detail", attemptDetail},
 		{"statistics count each attempt once and leave tests out", statistics},
 		{"subscriptions change by version", subscriptions},
+		{"a subscription tells when it was off last", lastOff},
 		{"a disable request counts for its version only", disableRequests},
 		{"what fails for days is found, but not in an outage of our own", failing},
 		{"tokens, sessions and login links end when they should", access},

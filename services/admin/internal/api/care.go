@@ -83,6 +83,16 @@ func (a *API) care() {
 			return &struct{ Body webhooks.Preview }{*p}, nil
 		})
 
+	route(a, access.Read, huma.Operation{OperationID: "readMissed", Method: http.MethodGet, Path: "/subscriptions/{id}/missed", Summary: "What it missed while it was off", Tags: []string{"Subscriptions"},
+		Description: "The events that match it as it is now and were not sent because Is Active was off. Its replay is the body of a POST to /replays, which plans to send them. What waited when it was switched off ended as stopped(inactive): recover brings that back.", Errors: errors},
+		func(ctx context.Context, in *SubscriptionID) (*struct{ Body webhooks.Missed }, error) {
+			m, err := a.webhooks.Missed(ctx, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body webhooks.Missed }{*m}, nil
+		})
+
 	type sending struct{ Body webhooks.SendWaiting }
 	view := func(w *store.SendWaiting, err error) (*sending, error) {
 		if err != nil {

@@ -230,7 +230,12 @@ func (c *Console) change(w http.ResponseWriter, r *http.Request) error {
 		return c.render(w, r, http.StatusOK, "added", addedPage{base: c.base(r, "Webhook saved", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: s.Name}),
 			ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, AbpSecret: saved.AbpSecret, Changed: true, Published: saved.Published})
 	}
-	http.Redirect(w, r, "/webhooks?done="+done(saved.Published), http.StatusSeeOther)
+	to := "/webhooks?done=" + done(saved.Published)
+	if saved.SwitchedOn {
+		// The list offers what it missed.
+		to += "&on=" + url.QueryEscape(f.ID)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 

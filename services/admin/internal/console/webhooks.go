@@ -66,6 +66,36 @@ type webhooksPage struct {
 	Live    liveness
 	Rows    []webhookRow
 	Problem string
+	Missed  *missed
+}
+
+// missed is what a webhook did not get while it was off.
+type missed struct{ Subscription, Name, Text, From, To, Why string }
+
+// missedPatience is how long the list waits for the count.
+const missedPatience = 2 * time.Second
+
+// missed is nil when there is nothing to offer, or it cannot be told soon.
+func (c *Console) missed(r *http.Request) *missed {
+	id := r.URL.Query().Get("on")
+	if id == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), missedPatience)
+	defer cancel()
+	s, err := c.Store.Subscription(ctx, id)
+	if err != nil {
+		return nil
+	}
+	m, err := c.Webhooks.Missed(ctx, id)
+	if err != nil || m.Replay == nil {
+		return nil
+	}
+	text := "the " + count(m.Events) + " missed while it was off"
+	if m.Events == 1 {
+		text = "the one missed while it was off"
+	}
+	return &missed{id, s.Name, text, m.Replay.From.Format(time.RFC3339Nano), m.Replay.To.Format(time.RFC3339Nano), m.Replay.Why}
 }
 
 func (c *Console) listWebhooks(w http.ResponseWriter, r *http.Request) error {
@@ -94,6 +124,7 @@ func (c *Console) listWebhooks(w http.ResponseWriter, r *http.Request) error {
 		}
 		page.Rows = append(page.Rows, row)
 	}
+	page.Missed = c.missed(r)
 	if c.FirstSteps {
 		page.Steps = c.steps(r)
 	}

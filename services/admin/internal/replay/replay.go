@@ -82,6 +82,20 @@ type Request struct {
 
 // Plan counts what a request concerns and keeps the plan. Nothing is sent.
 func (s *Service) Plan(ctx context.Context, q Request, by store.Actor) (*store.Replay, error) {
+	r, err := s.Count(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	r.CreatedBy = by.Name
+	if err := s.Rows.CreateReplay(ctx, r); err != nil {
+		return nil, err
+	}
+	s.audit(ctx, by, "replay.planned", r.ID)
+	return r, nil
+}
+
+// Count is a plan that is not kept.
+func (s *Service) Count(ctx context.Context, q Request) (*store.Replay, error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	if q.To.IsZero() || q.To.After(now) {
 		q.To = now
@@ -91,7 +105,7 @@ func (s *Service) Plan(ctx context.Context, q Request, by store.Actor) (*store.R
 	}
 	id := uuid.Must(uuid.NewV7())
 	r := &store.Replay{ID: "rpl_" + hex.EncodeToString(id[:]), Mode: q.Mode, From: q.From.UTC().Truncate(time.Microsecond), To: q.To.UTC().Truncate(time.Microsecond),
-		Subscriptions: q.Subscriptions, States: q.States, Why: q.Why, Rate: DefaultRate, CreatedBy: by.Name, SkippedFor: map[string]int64{}}
+		Subscriptions: q.Subscriptions, States: q.States, Why: q.Why, Rate: DefaultRate, SkippedFor: map[string]int64{}}
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
 	if err := s.count(ctx, r); err != nil {
@@ -100,10 +114,6 @@ func (s *Service) Plan(ctx context.Context, q Request, by store.Actor) (*store.R
 		}
 		return nil, err
 	}
-	if err := s.Rows.CreateReplay(ctx, r); err != nil {
-		return nil, err
-	}
-	s.audit(ctx, by, "replay.planned", r.ID)
 	return r, nil
 }
 

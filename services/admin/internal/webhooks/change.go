@@ -35,6 +35,8 @@ type Saved struct {
 	Secret, AbpSecret string
 	// Published is false while Kafka has not acknowledged it.
 	Published bool
+	// SwitchedOn says that the change made it active.
+	SwitchedOn bool
 }
 
 var idPattern = regexp.MustCompile(`^sub_[0-9a-z]{20,40}$`)
@@ -128,6 +130,7 @@ func (s *Service) change(ctx context.Context, current *subscription.Subscription
 	if next.Active {
 		next.DisabledReason = ""
 	}
+	saved.SwitchedOn = next.Active && !current.Active
 	if err := s.Store.UpdateSubscription(ctx, &next, version, by); err != nil {
 		return nil, err
 	}
