@@ -57,6 +57,8 @@ type Deps struct {
 	Keyset   *secret.Keyset
 	Policy   *safedial.Policy
 	URLRules webhook.URLRules
+	// Patience with Kafka when somebody waits for the answer, 3 s when 0.
+	Patience time.Duration
 	// Listener is served instead of Config.Listen, when a caller has opened it.
 	Listener net.Listener
 	// Mount adds handlers by pattern ("GET /metrics"), so that one port serves
@@ -136,7 +138,7 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 // layer is what API and console share, not yet able to produce.
 func layer(d Deps) *webhooks.Service {
 	return &webhooks.Service{
-		Store: d.Store, Sealer: d.Keyset, Hosts: d.Policy, Rules: d.URLRules, Logger: d.Logger,
+		Store: d.Store, Sealer: d.Keyset, Hosts: d.Policy, Rules: d.URLRules, Logger: d.Logger, Patience: d.Patience,
 		Probe: d.Policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 1, MaxIdleConns: 16, IdleConnTimeout: time.Second}),
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/admin"
 )
 
 // last is the last record of a subscription on its topic.
@@ -460,7 +461,7 @@ func TestABroughtSigningSecretIsNotAnswered(t *testing.T) {
 
 // Kafka away: an edit is saved and says so, a test or resend is refused.
 func TestWithoutKafkaEditsAreSavedAndTestsAreRefused(t *testing.T) {
-	b := setup(t, storetest.SQLite(t))
+	b := setup(t, storetest.SQLite(t), func(_ *admin.Config, d *admin.Deps) { d.Patience = 3 * time.Second })
 	id, _ := b.subscribe(`{"endpoint":"https://receiver.example/","events":["App.QueueWebhook","App.TestWebhook"]}`)
 	b.broker.Close()
 	a := b.api("PATCH", "/subscriptions/"+id, `{"name":"later"}`, "If-Match", "*").want(t, http.StatusAccepted)

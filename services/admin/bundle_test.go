@@ -109,7 +109,9 @@ func setup(t testing.TB, db *store.DB, options ...func(*admin.Config, *admin.Dep
 	b := &bundle{t: t, db: db, broker: broker, kafka: broker.Config(), token: admin.NewToken(), log: &lockedBuffer{}, names: known}
 	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(b.log), zap.DebugLevel))
 	config := admin.Config{Kafka: b.kafka, AdminToken: b.token}
-	b.deps = admin.Deps{Logger: logger, Registry: prometheus.NewRegistry(), Health: lifecycle.NewHealth(), Store: db, Keyset: keys, Policy: policy,
+	// A busy machine may stop for seconds; what Kafka does not take is told by tests
+	// that shorten this.
+	b.deps = admin.Deps{Patience: kafkatest.Patience, Logger: logger, Registry: prometheus.NewRegistry(), Health: lifecycle.NewHealth(), Store: db, Keyset: keys, Policy: policy,
 		URLRules: webhook.URLRules{AllowHTTPLoopback: true, AllowAnyLoopbackPort: true}}
 	for _, o := range options {
 		o(&config, &b.deps)

@@ -171,7 +171,7 @@ func (s *Service) Delete(ctx context.Context, id string, version int64, by store
 // publish says whether Kafka has the change. The change is saved in any case:
 // the publisher repeats what Kafka does not take now.
 func (s *Service) publish(ctx context.Context, id string) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience())
 	defer cancel()
 	if err := s.Publisher.Publish(ctx, id); err != nil {
 		s.Logger.Warn("subscription.unpublished", zap.String("subscription", id), zap.Error(err))

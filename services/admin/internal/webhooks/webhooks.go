@@ -18,6 +18,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -77,15 +78,19 @@ type Service struct {
 	// Replays are run beside it.
 	Replays *replay.Service
 	Logger  *zap.Logger
-	Now     func() time.Time
-	Random  io.Reader
+	// Patience with Kafka, DefaultPatience when 0.
+	Patience time.Duration
+	Now      func() time.Time
+	Random   io.Reader
 
 	resends keyed
 }
 
-// Patience with Kafka: after it an edit is answered as saved but not yet
+// DefaultPatience with Kafka: after it an edit is answered as saved but not yet
 // published, a test or resend as not taken.
-const Patience = 3 * time.Second
+const DefaultPatience = 3 * time.Second
+
+func (s *Service) patience() time.Duration { return cmp.Or(s.Patience, DefaultPatience) }
 
 func (s *Service) now() time.Time {
 	if s.Now != nil {
@@ -109,7 +114,7 @@ func NewID() string {
 
 // produce writes one record and waits for its acknowledgement.
 func (s *Service) produce(ctx context.Context, r *kgo.Record) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
 	if err := ack.Wait(ctx, s.Producer, r); err != nil {
 		s.Logger.Warn("record.unacknowledged", zap.String("topic", r.Topic), zap.Error(err))
