@@ -52,3 +52,8 @@ func known(t *testing.T, all map[string][]string, service, name string) {
 		t.Errorf("%s does not read %s", service, name)
 	}
 }
+
+func exists(path string) bool {
+	_, err := os.Stat(filepath.Join(root, path))
+	return err == nil
+}
