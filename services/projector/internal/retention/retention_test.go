@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // shelf stands for the store: how often it was pruned, and what is wrong with it.
 type shelf struct {
+	mu     sync.Mutex
 	busy   bool
 	err    error
 	pruned []time.Time
@@ -22,6 +24,8 @@ type shelf struct {
 }
 
 func (s *shelf) Lock(context.Context, string) (func(), bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.busy {
 		return nil, false, nil
 	}
@@ -30,8 +34,16 @@ func (s *shelf) Lock(context.Context, string) (func(), bool, error) {
 }
 
 func (s *shelf) Prune(_ context.Context, now time.Time, _ store.Retention) (map[string]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pruned = append(s.pruned, now)
 	return map[string]int64{"payloads": 7}, s.err
+}
+
+func (s *shelf) set(busy bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy, s.err = busy, err
 }
 
 func TestTheJobRunsEveryHourAndSoonerAfterAFailure(t *testing.T) {
@@ -48,7 +60,7 @@ func TestTheJobRunsEveryHourAndSoonerAfterAFailure(t *testing.T) {
 		if len(s.pruned) != 2 || testutil.ToFloat64(j.last) != float64(begun.Unix()) {
 			t.Errorf("after a failure it was tried %d times, and says that it went through at %v", len(s.pruned), testutil.ToFloat64(j.last))
 		}
-		s.err = nil
+		s.set(false, nil)
 		time.Sleep(afterFault + every)
 		synctest.Wait()
 		if len(s.pruned) != 4 || s.held != 0 || time.Since(time.Unix(int64(testutil.ToFloat64(j.last)), 0)) > every {
@@ -58,7 +70,7 @@ func TestTheJobRunsEveryHourAndSoonerAfterAFailure(t *testing.T) {
 			t.Errorf("%v payloads were counted", n)
 		}
 
-		s.busy = true
+		s.set(true, nil)
 		time.Sleep(2 * every)
 		synctest.Wait()
 		if len(s.pruned) != 4 || time.Since(time.Unix(int64(testutil.ToFloat64(j.last)), 0)) > every {
