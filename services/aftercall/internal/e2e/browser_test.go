@@ -287,8 +287,8 @@ func (b *tab) shoot(name string) {
 		return
 	}
 	var picture []byte
-	b.do(chromedp.FullScreenshot(&picture, 90))
-	if err := os.WriteFile(filepath.Join(folder, strings.NewReplacer("/", "_", "?", "_", "&", "_", "=", "_", " ", "").Replace(name)+".jpg"), picture, 0o600); err != nil {
+	b.do(chromedp.FullScreenshot(&picture, 100))
+	if err := os.WriteFile(filepath.Join(folder, strings.NewReplacer("/", "_", "?", "_", "&", "_", "=", "_", " ", "").Replace(name)+".png"), picture, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 }
