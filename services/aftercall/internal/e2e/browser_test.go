@@ -31,7 +31,7 @@ import (
 // security policy, a script) fails the test.
 type tab struct {
 	t   *testing.T
-	ctx context.Context //nolint:containedctx // it is the browser: chromedp keeps it there
+	ctx context.Context
 
 	mu         sync.Mutex
 	complaints []string
