@@ -104,7 +104,7 @@ type Engine struct {
 	workers  sync.WaitGroup
 	outcomes atomic.Int64
 	// acked is when an outcome was last acknowledged, or begun with none waiting.
-	acked atomic.Int64
+	acked moment
 }
 
 // Health is told how the engine fares.
@@ -437,7 +437,7 @@ func (e *Engine) stuck(now time.Time) error {
 		return err
 	}
 	if n := e.outcomes.Load(); n > 0 {
-		if age := now.Sub(time.Unix(0, e.acked.Load())); age > maxOutcomeAge {
+		if age, _ := e.acked.since(now); age > maxOutcomeAge {
 			err = fmt.Errorf("no outcome acknowledged by Kafka for %s, %d wait", age.Round(time.Second), n)
 		}
 		if n >= maxOutcomes && err == nil {
@@ -568,7 +568,7 @@ func (e *Engine) abandon(j *core.Job) {
 // done. The context never ends: an outcome is not given up.
 func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 	if e.outcomes.Add(1) == 1 {
-		e.acked.Store(time.Now().UnixNano())
+		e.acked.set(time.Now())
 	}
 	var left atomic.Int32
 	left.Store(int32(len(records)))
@@ -583,7 +583,7 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 			if left.Add(-1) > 0 {
 				return
 			}
-			e.acked.Store(time.Now().UnixNano())
+			e.acked.set(time.Now())
 			waiting := e.outcomes.Add(-1)
 			e.mu.Lock()
 			e.core.Settled(j)

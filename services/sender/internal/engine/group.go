@@ -120,9 +120,31 @@ func (e *Engine) release(partitions []int32) {
 // without a heartbeat our partitions may be somebody else's, and to go on
 // sending would be to send twice.
 type groupHealth struct {
-	limit   time.Duration
-	good    atomic.Int64
-	joining atomic.Bool
+	limit time.Duration
+	good  moment
+	// joining is since when a join or sync has been asked for and not answered.
+	joining moment
+}
+
+// joinLimit is how long a join may keep doubt away: the time that the group waits
+// for its members, with something to spare. A coordinator that died while we
+// joined does not count on us.
+const joinLimit = 20 * time.Second
+
+// moment is a point in time that steps of the wall clock do not move.
+type moment struct{ at atomic.Pointer[time.Time] }
+
+func (m *moment) set(t time.Time) { m.at.Store(&t) }
+
+func (m *moment) clear() { m.at.Store(nil) }
+
+// since is the time that has passed; ok is false where there is no moment.
+func (m *moment) since(now time.Time) (passed time.Duration, ok bool) {
+	at := m.at.Load()
+	if at == nil {
+		return 0, false
+	}
+	return now.Sub(*at), true
 }
 
 func (g *groupHealth) start(session time.Duration) {
@@ -130,7 +152,7 @@ func (g *groupHealth) start(session time.Duration) {
 		session = 10 * time.Second
 	}
 	g.limit = session * 3 / 4
-	g.good.Store(time.Now().UnixNano())
+	g.good.set(time.Now())
 }
 
 // Keys of the group's requests.
@@ -144,7 +166,9 @@ const (
 // waits for others, not for our heartbeat.
 func (g *groupHealth) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
 	if key == keyJoin || key == keySync {
-		g.joining.Store(err == nil)
+		if g.joining.clear(); err == nil {
+			g.joining.set(time.Now())
+		}
 	}
 }
 
@@ -154,19 +178,19 @@ func (g *groupHealth) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.Broke
 		return
 	}
 	if key != keyHeartbeat {
-		g.joining.Store(false)
+		g.joining.clear()
 	}
 	if e2e.Err() == nil {
-		g.good.Store(time.Now().UnixNano())
+		g.good.set(time.Now())
 	}
 }
 
 // doubt is why dispatching should pause, or nil.
 func (g *groupHealth) doubt(now time.Time) error {
-	if g.joining.Load() {
+	if asked, joining := g.joining.since(now); joining && asked <= joinLimit {
 		return nil
 	}
-	if silence := now.Sub(time.Unix(0, g.good.Load())); silence > g.limit {
+	if silence, known := g.good.since(now); known && silence > g.limit {
 		return fmt.Errorf("no heartbeat answered for %s: the group may have given our partitions to another", silence.Round(time.Second))
 	}
 	return nil
