@@ -94,22 +94,31 @@ func TestListsAreServedByIndices(t *testing.T) {
 		`select e.event_id from events e left join payloads p on p.event_id = e.event_id where e.event_id = 'x'`:        "sqlite_autoindex_events",
 		`delete from payloads where stored_at < '2026'`:                                                                 "events_payload",
 	} {
-		rows, err := db.SQL().Query("explain query plan " + query)
-		if err != nil {
-			t.Fatal(query, err)
-		}
-		var plan strings.Builder
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
-			plan.WriteString(detail + "\n")
-		}
-		rows.Close()
-		if !strings.Contains(plan.String(), want) {
-			t.Errorf("%s is not served by %s:\n%s", query, want, plan.String())
+		plan := planOf(t, db, query)
+		if !strings.Contains(plan, want) {
+			t.Errorf("%s is not served by %s:\n%s", query, want, plan)
 		}
 	}
+}
+
+func planOf(t *testing.T, db *store.DB, query string) string {
+	t.Helper()
+	rows, err := db.SQL().Query("explain query plan " + query)
+	if err != nil {
+		t.Fatal(query, err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
 }
