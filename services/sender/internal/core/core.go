@@ -75,7 +75,12 @@ type Core struct {
 	// at the last look.
 	nextWake time.Time
 	wokenAt  int64
+	// looked is when all that wait were last walked past with every slot taken.
+	looked time.Time
 }
+
+// lookEvery is how often that is done.
+const lookEvery = 50 * time.Millisecond
 
 // Counters count since the start.
 type Counters struct {
@@ -190,7 +195,17 @@ func (c *Core) Next(now time.Time) []Action {
 	c.undecided = c.undecided[:0]
 	c.wake(now)
 	c.relieve(now)
+	// Who stands in the ring while every slot is taken can get none; what else may
+	// be done for it (to end, to put off) is looked for now and then. Otherwise each
+	// answer would walk past all that wait.
+	look := !now.Before(c.looked.Add(lookEvery))
 	for passed := 0; len(c.ring) > 0 && passed < len(c.ring); {
+		if c.full() {
+			if !look {
+				break
+			}
+			c.looked = now
+		}
 		e := c.ring[0]
 		c.ring[0] = nil
 		c.ring = c.ring[1:]
@@ -230,9 +245,19 @@ func (c *Core) wake(now time.Time) {
 	c.sleeping = kept
 }
 
+// full says whether every slot is taken.
+func (c *Core) full() bool { return c.inFlight >= c.cfg.MaxInFlight }
+
 // Wake is when Next has something to do at the latest, zero when only an event
 // can bring something.
-func (c *Core) Wake() time.Time { return c.nextWake }
+func (c *Core) Wake() time.Time {
+	if c.full() && len(c.ring) > 0 {
+		if look := c.looked.Add(lookEvery); c.nextWake.IsZero() || look.Before(c.nextWake) {
+			return look
+		}
+	}
+	return c.nextWake
+}
 
 // serve does one thing for an endpoint and says whether it did. The endpoint is
 // back in the ring if it may have more to do.
