@@ -84,8 +84,8 @@ func New(base, token string) (*Client, error) {
 // Base is the console's address.
 func (c *Client) Base() string { return c.base }
 
-// Problem is a refusal (RFC 9457).
-type Problem struct {
+// RefusedError is a refusal (RFC 9457).
+type RefusedError struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
@@ -95,7 +95,7 @@ type Problem struct {
 	} `json:"errors"`
 }
 
-func (p *Problem) Error() string {
+func (p *RefusedError) Error() string {
 	text := p.Detail
 	if len(p.Fields) > 0 {
 		var all []string
@@ -146,7 +146,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, heade
 		return fmt.Errorf("reading the API's answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		p := &Problem{}
+		p := &RefusedError{}
 		if json.Unmarshal(b, p) != nil || p.Code == "" {
 			return fmt.Errorf("the answer was %d and is not that of Aftercall's API: is --api right?", resp.StatusCode)
 		}
