@@ -293,6 +293,15 @@ func resumeCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if !cmd.Flags().Changed("rate") {
+					before := &row{}
+					if err := a.do(cmd.Context(), "GET", "/replays/"+args[0], nil, before); err != nil {
+						return err
+					}
+					if before.Rate > 0 {
+						rate = before.Rate
+					}
+				}
 				return follow(cmd, a, args[0], rate)
 			}
 			j, err := load(args[0])
@@ -315,7 +324,7 @@ func resumeCommand() *cobra.Command {
 			return j.carry(cmd, offsets, args[0])
 		}}
 	f.connect(cmd)
-	cmd.Flags().StringVar(&f.rate, "rate", "50/s", "deliveries a second (default: as before)")
+	cmd.Flags().StringVar(&f.rate, "rate", "50/s", "deliveries a second; left out, as before")
 	return cmd
 }
 

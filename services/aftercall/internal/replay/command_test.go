@@ -89,3 +89,30 @@ func TestOverTheAPIItPlansRunsAndFollows(t *testing.T) {
 		t.Errorf("a wrong token: %v", err)
 	}
 }
+
+func TestAResumedReplayKeepsItsRate(t *testing.T) {
+	var asked []int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			var body struct{ Rate int }
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				t.Error(err)
+			}
+			asked = append(asked, body.Rate)
+		}
+		_, _ = w.Write([]byte(`{"id":"rpl_1","state":"done","rate":7,"total":1,"sent":1}`))
+	}))
+	defer server.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("act_x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{nil, {"--rate", "20/s"}} {
+		if _, errs, err := run(t, append([]string{"resume", "rpl_1", "--api", server.URL, "--token-file", token}, more...)...); err != nil {
+			t.Fatal(errs, err)
+		}
+	}
+	if len(asked) != 2 || asked[0] != 7 || asked[1] != 20 {
+		t.Errorf("it went on at %v", asked)
+	}
+}
