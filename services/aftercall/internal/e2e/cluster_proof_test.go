@@ -23,7 +23,6 @@ import (
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
-	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
 // cluster are Kafka nodes, broker and controller in one, that can be killed one by
@@ -239,13 +238,8 @@ func TestProofThatHardKillsOfOneBrokerOfThreeLoseNothing(t *testing.T) {
 		c.up(kill % len(c.nodes))
 	}
 	total := stop()
-	wait(t, "every delivery", func() bool { return r.delivered() >= total })
-	rest(t, s.store)
-	report := check(t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
-		run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-		run.Secrets["sub_a"] = [][]byte{rawSecret(t, signingSecret)}
-		run.Repeats = limit
-	})
+	s.settled(r, total)
+	report := s.judge(u, r, limit)
 	note(t, proven{"kill −9 of one broker of three", "real Kafka (3 nodes), PostgreSQL", n, total, lost(report), report.Repeats, limit, back.String()})
 }
 

@@ -71,10 +71,16 @@ func (p *pipeline) finish(repeats int) *verify.Report {
 	<-p.produced
 	wait(p.t, "every delivery", func() bool { return p.receiver.delivered() >= p.calls })
 	rest(p.t, p.store)
-	return check(p.t, p.kafka, p.store, p.upstream, p.receiver.log(), func(r *verify.Run) {
-		r.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-		r.Secrets["sub_a"] = [][]byte{rawSecret(p.t, signingSecret)}
-		r.Repeats = repeats
+	return p.judge(p.upstream, p.receiver, repeats)
+}
+
+// judge checks a run at rest whose CDRs all go to sub_a.
+func (s *stage) judge(u *upstream, r *receiver, repeats int) *verify.Report {
+	s.t.Helper()
+	return check(s.t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
+		run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
+		run.Secrets["sub_a"] = [][]byte{rawSecret(s.t, signingSecret)}
+		run.Repeats = repeats
 	})
 }
 

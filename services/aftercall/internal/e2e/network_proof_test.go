@@ -14,7 +14,6 @@ import (
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
-	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
 // network is bad: all that goes through it takes 200 ± 100 ms each way.
@@ -98,12 +97,7 @@ func TestProofThatASlowNetworkThatCutsLosesNothing(t *testing.T) {
 		back.until(t, "a request after the cut", func() bool { return r.requests() > before })
 	}
 	total := stop()
-	wait(t, "every delivery", func() bool { return r.delivered() >= total })
-	rest(t, s.store)
-	report := check(t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
-		run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-		run.Secrets["sub_a"] = [][]byte{rawSecret(t, signingSecret)}
-		run.Repeats = limit
-	})
+	s.settled(r, total)
+	report := s.judge(u, r, limit)
 	note(t, proven{"200 ± 100 ms each way, and all connections to Kafka or PostgreSQL cut in turn", "real Kafka, PostgreSQL", n, total, lost(report), report.Repeats, limit, back.String()})
 }

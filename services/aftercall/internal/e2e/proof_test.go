@@ -6,16 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/aftercall/aftercall/pkg/kafka"
-	"github.com/aftercall/aftercall/pkg/service/database"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
@@ -132,70 +128,25 @@ func (r *recovery) until(t *testing.T, what string, cond func() bool) {
 func (r *recovery) String() string { return r.longest.Round(10 * time.Millisecond).String() }
 
 func TestProofThatKillsOfTheOneProcessLoseNothing(t *testing.T) {
-	const perSecond = 100
 	n := kills(t, 300)
-	folder := t.TempDir()
-	data := filepath.Join(folder, "data")
-	console, broker, sample := freeAddress(t), freeAddress(t), freeAddress(t)
-	r := newReceiver(t, listen.Options{Delay: 2 * time.Millisecond})
-	ready := func() bool { return status(t, "http://"+console+"/readyz") == http.StatusOK }
-	begin := func() *process {
-		return launch(t, folder, "aftercall", []string{"dev", "--data", data, "--calls", "0", "--listen", console, "--kafka-listen", broker, "--receiver-listen", sample}, nil)
-	}
-	p := begin()
-	wait(t, "dev to be ready", ready)
-	token, err := os.ReadFile(filepath.Join(data, "admin.token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &api{t: t, base: "http://" + console + "/api/v1", token: strings.TrimSpace(string(token))}
-	id := a.subscription(map[string]any{"name": "kept", "endpoint": r.URL + "/ok", "events": []string{topic.TypeIvr}, "signing_secret": signingSecret})
-	var samples page[struct {
-		ID     string   `json:"id"`
-		Events []string `json:"events"`
-	}]
-	a.do(http.MethodGet, "/subscriptions", nil, &samples)
-
-	c := kafka.Config{Brokers: []string{broker}}
-	u := newUpstream(t, c)
-	stop := u.sustain(topic.CDRIvr, perSecond)
+	d, p := newOneProcess(t, filepath.Join(t.TempDir(), "data"), topic.TypeIvr, listen.Options{Delay: 2 * time.Millisecond})
+	stop := d.upstream.sustain(topic.CDRIvr, 100)
 	limit := 0
 	var back recovery
 	for kill := range n {
 		moment(1500 * time.Millisecond)
-		limit += inFlight + int(float64(rate(r.since(5*time.Second)))*(2*commitEvery).Seconds())
+		limit += inFlight + int(float64(rate(d.receiver.since(5*time.Second)))*(2*commitEvery).Seconds())
 		p.kill()
-		before := r.requests()
-		p = begin()
+		before := d.receiver.requests()
+		p = d.begin()
 		if kill%4 == 3 {
 			continue // the next kill comes while it starts
 		}
-		back.until(t, "a request after the kill", func() bool { return r.requests() > before })
+		back.until(t, "a request after the kill", func() bool { return d.receiver.requests() > before })
 	}
 	total := stop()
-	wait(t, "dev to be ready", ready)
-	wait(t, "every delivery", func() bool { return r.delivered() >= total })
-	db, err := database.Config{URL: "sqlite:" + filepath.Join(data, "aftercall.db")}.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	rest(t, db)
-	report := check(t, c, db, u, r.log(), func(run *verify.Run) {
-		run.BrokerKilled, run.Repeats = true, limit
-		run.Unseen = map[string]bool{}
-		var want []string
-		for _, s := range samples.Items {
-			run.Unseen[s.ID] = s.ID != id
-			for _, e := range s.Events {
-				if e == topic.TypeIvr {
-					want = append(want, s.ID)
-				}
-			}
-		}
-		run.Secrets[id] = [][]byte{rawSecret(t, signingSecret)}
-		run.Wants = func(verify.CDR) []string { return want }
-	})
+	d.ready(p)
+	report := d.judge(total, limit)
 	note(t, proven{"kill −9 of the whole process at any moment, while it starts too", "one process", n, total, lost(report), report.Repeats, limit, back.String()})
 }
 
@@ -239,13 +190,8 @@ func TestProofThatKillsOfAnyServiceLoseNothing(t *testing.T) {
 				}
 			}
 			total := stop()
-			wait(t, "every delivery", func() bool { return r.delivered() >= total })
-			rest(t, s.store)
-			report := check(t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
-				run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-				run.Secrets["sub_a"] = [][]byte{rawSecret(t, signingSecret)}
-				run.Repeats = limit
-			})
+			s.settled(r, total)
+			report := s.judge(u, r, limit)
 			note(t, proven{"kill −9 of " + victim, "real Kafka, PostgreSQL", n, total, lost(report), report.Repeats, limit, back.String()})
 		})
 	}
@@ -269,11 +215,15 @@ func TestProofThatEndlessRebalancesRepeatNothing(t *testing.T) {
 		other.stop()
 	}
 	total := stop()
-	wait(t, "every delivery", func() bool { return r.delivered() >= total })
-	rest(t, s.store)
-	report := check(t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
-		run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-		run.Secrets["sub_a"] = [][]byte{rawSecret(t, signingSecret)}
-	})
+	s.settled(r, total)
+	report := s.judge(u, r, 0)
 	note(t, proven{"a second sender joins and leaves (SIGTERM), again and again", "real Kafka, PostgreSQL", n, total, lost(report), report.Repeats, 0, "no pause asked for"})
+}
+
+// settled waits until all that was produced has its end, at the receiver and in
+// the store.
+func (s *stage) settled(r *receiver, produced int) {
+	s.t.Helper()
+	wait(s.t, "every delivery", func() bool { return r.delivered() >= produced })
+	rest(s.t, s.store)
 }

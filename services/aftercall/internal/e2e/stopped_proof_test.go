@@ -10,7 +10,6 @@ import (
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
-	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
 // frozen is longer than a session of a group: others take over what the process
@@ -51,16 +50,11 @@ func TestProofThatAFrozenServiceDoesNotDoubleWhatOthersTookOver(t *testing.T) {
 				back.until(t, "a request after it goes on", func() bool { return r.requests() > before })
 			}
 			total := stop()
-			wait(t, "every delivery", func() bool { return r.delivered() >= total })
-			rest(t, s.store)
+			s.settled(r, total)
 			if victim == "router" {
 				limit = 0
 			}
-			report := check(t, s.kafka, s.store, u, r.log(), func(run *verify.Run) {
-				run.Wants = func(verify.CDR) []string { return []string{"sub_a"} }
-				run.Secrets["sub_a"] = [][]byte{rawSecret(t, signingSecret)}
-				run.Repeats = limit
-			})
+			report := s.judge(u, r, limit)
 			note(t, proven{"one of two " + victim + "s frozen for 15 s (SIGSTOP), then on its way again", "real Kafka, PostgreSQL", n, total, lost(report), report.Repeats, limit, back.String()})
 		})
 	}
