@@ -16,6 +16,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/importer"
 	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
+	"github.com/aftercall/aftercall/services/aftercall/internal/overapi"
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 	"github.com/aftercall/aftercall/services/aftercall/internal/topics"
@@ -65,6 +66,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Example: `  aftercall dev                          # everything in one process, to try it out
   aftercall trigger App.QueueWebhook     # one CDR
   aftercall listen                       # a receiver on this machine
+  aftercall explain CALL_ID              # why a call's webhooks did (not) arrive
   aftercall cat aftercall.history        # what happened, as JSON lines`,
 		Version:       telemetry.Version(),
 		SilenceUsage:  true,
@@ -76,6 +78,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
 		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
+		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(),
 	)
 	return root
 }

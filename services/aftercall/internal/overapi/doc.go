@@ -1,0 +1,7 @@
+// Package overapi holds the commands that ask a running Aftercall over its API:
+// attempts, explain, login, resend and test.
+//
+// What it guarantees: JSON lines in a pipe are the API's own objects; text for
+// people holds no control characters of what others wrote; a command that asked
+// for something that did not come about fails.
+package overapi
