@@ -15,6 +15,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/dev"
 	"github.com/aftercall/aftercall/services/aftercall/internal/importer"
 	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
+	"github.com/aftercall/aftercall/services/aftercall/internal/lag"
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 	"github.com/aftercall/aftercall/services/aftercall/internal/overapi"
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
@@ -78,7 +79,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
 		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
-		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(),
+		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(),
 	)
 	return root
 }
