@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
 // Command is `aftercall cat`.
@@ -61,15 +60,15 @@ partitions come in any order. Nothing is committed: cat disturbs nobody.`,
 			if follow && cmd.Flags().Changed("to") {
 				return fmt.Errorf("--follow has no end: leave --to out")
 			}
-			return r.run(cmd.Context(), kafka.Config{Brokers: brokers, ClientID: "aftercall-cat"})
+			c, err := broker.Config(brokers, "cat")
+			if err != nil {
+				return err
+			}
+			return r.run(cmd.Context(), c)
 		},
 	}
-	defaults := []string{simulate.DefaultBroker}
-	if set := os.Getenv("AFTERCALL_BROKERS"); set != "" {
-		defaults = strings.Split(set, ",")
-	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&brokers, "brokers", defaults, "`host:port` of the broker; several with commas; AFTERCALL_BROKERS when set")
+	broker.Flag(flags, &brokers)
 	flags.StringVar(&from, "from", "start", "where to begin: start, now, an offset, a time, or how long ago, such as -2h")
 	flags.StringVar(&to, "to", "now", "where to end, in the same words")
 	flags.StringVar(&callID, "call", "", "only records of the call with this CallId, ScenarioId or ParentId")

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -15,11 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/aftercall/aftercall/pkg/config"
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 	"github.com/aftercall/aftercall/services/aftercall/internal/client"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 )
 
 // Row is what one group has yet to read of a topic.
@@ -120,24 +117,20 @@ Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and
   aftercall lag --brokers kafka-1:9092 | jq 'select(.records > 1000)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var security kafka.Security
-			if err := config.Load(&security); err != nil {
+			c, err := broker.Config(brokers, "lag")
+			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
 			defer cancel()
-			rows, err := Measure(ctx, kafka.Config{Brokers: brokers, ClientID: "aftercall-lag", Security: security})
+			rows, err := Measure(ctx, c)
 			if err != nil {
 				return err
 			}
 			return write(cmd.OutOrStdout(), rows)
 		},
 	}
-	defaults := []string{simulate.DefaultBroker}
-	if set := os.Getenv("AFTERCALL_BROKERS"); set != "" {
-		defaults = strings.Split(set, ",")
-	}
-	cmd.Flags().StringSliceVar(&brokers, "brokers", defaults, "`host:port` of the broker; several with commas; AFTERCALL_BROKERS when set")
+	broker.Flag(cmd.Flags(), &brokers)
 	return cmd
 }
 

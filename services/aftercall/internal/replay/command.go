@@ -16,7 +16,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
 type flags struct {
@@ -59,12 +59,8 @@ ends as --from @t1:t2.`,
 }
 
 func (f *flags) connect(cmd *cobra.Command) {
-	defaults := []string{simulate.DefaultBroker}
-	if v := os.Getenv("AFTERCALL_BROKERS"); v != "" {
-		defaults = strings.Split(v, ",")
-	}
 	fs := cmd.Flags()
-	fs.StringSliceVar(&f.brokers, "brokers", defaults, "`host:port` of the broker, with --topic; AFTERCALL_BROKERS when set")
+	broker.Flag(fs, &f.brokers)
 	fs.StringVar(&f.api, "api", "http://127.0.0.1:8420", "`URL` of API and console")
 	fs.StringVar(&f.token, "token-file", "./data/admin.token", "`file` with an API token of the scope replay")
 }
@@ -102,13 +98,12 @@ func (f *flags) job() (*job, error) {
 	return &job{ID: "rpl_" + hex.EncodeToString(id[:]), Brokers: f.brokers, Topic: f.topic, From: from, To: to, Subscriptions: f.subscriptions, States: f.states}, nil
 }
 
-func config(brokers []string) kafka.Config {
-	return kafka.Config{Brokers: brokers, ClientID: "aftercall-replay"}
-}
-
 // ready answers a job's offsets and counts.
 func (j *job) ready(ctx context.Context) (map[int32][]int64, counts, error) {
-	c := config(j.Brokers)
+	c, err := broker.Config(j.Brokers, "replay")
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := kafka.Ping(ctx, c); err != nil {
 		return nil, nil, err
 	}
@@ -267,7 +262,11 @@ func (j *job) carry(cmd *cobra.Command, offsets map[int32][]int64, file string) 
 		}
 	}
 	b := bar(cmd.ErrOrStderr(), j.Sent+left, j.Sent)
-	err := j.send(cmd.Context(), config(j.Brokers), offsets, func() error { return j.save(file) }, func(n int) { _ = b.Add(n) })
+	c, err := broker.Config(j.Brokers, "replay")
+	if err != nil {
+		return err
+	}
+	err = j.send(cmd.Context(), c, offsets, func() error { return j.save(file) }, func(n int) { _ = b.Add(n) })
 	_ = b.Exit()
 	if err != nil {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\nInterrupted after %d. Go on with: aftercall replay resume %s\n", j.Sent, file)
