@@ -74,6 +74,7 @@ type Server struct {
 	publisher *publish.Publisher
 	replays   *replay.Service
 	releases  *release.Runner
+	lags      *watch.Last
 	handler   http.Handler
 }
 
@@ -124,11 +125,11 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating producer client: %w", err)
 	}
-	s := &Server{config: c, deps: d, client: client}
+	s := &Server{config: c, deps: d, client: client, lags: &watch.Last{}}
 	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
 	service := layer(d)
 	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)
-	service.Releaser = s.releases
+	service.Releaser, service.Lags = s.releases, s.lags
 	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
 	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays
 	s.handler = s.routes(service, public)
@@ -169,6 +170,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lags.Last = s.lags
 	parts["lags"] = lags.Run
 	if ln != nil {
 		s.deps.Logger.Info("admin.listening", zap.Stringer("address", ln.Addr()))

@@ -20,7 +20,7 @@ import (
 // pagesOf are all pages that show something of a subscription and its history.
 func pagesOf(id, deliveryID, attemptID string) []string {
 	return []string{"/webhooks", "/webhooks/new", "/webhooks/" + id + "/edit", "/webhooks/" + id + "/delete", "/webhooks/" + id + "/attempts", "/attempts", "/attempts?result=failed",
-		"/attempts/" + attemptID, "/deliveries/" + deliveryID, "/calls", "/calls?id=c-1", "/calls?id=none", "/rejected", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/audit?actor=none",
+		"/attempts/" + attemptID, "/deliveries/" + deliveryID, "/calls", "/calls?id=c-1", "/calls?id=none", "/rejected", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/health", "/audit?actor=none",
 		"/tests/0199a000-0000-7000-8000-000000000000", "/nothing", "/attempts/none", "/attempts?cursor=forged", "/attempts?from=x"}
 }
 

@@ -88,6 +88,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.tokens()
 	a.loginLinks()
 	a.auditLog()
+	a.healthReport()
 	a.notYet()
 	document, err := a.Document()
 	if err != nil {

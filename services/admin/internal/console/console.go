@@ -78,7 +78,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "test", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "health", "test", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -135,6 +135,7 @@ func (c *Console) routes() {
 	page("GET /events/{id}", access.Read, c.showEvent)
 	page("POST /events/{id}/reveal", access.Read, c.reveal)
 	page("GET /rejected", access.Read, c.listRejected)
+	page("GET /health", access.Read, c.showHealth)
 	page("GET /replays", access.Read, c.listReplays)
 	page("POST /replays", access.Replay, c.planReplay)
 	page("GET /replays/{id}", access.Read, c.showReplay)
@@ -245,6 +246,7 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Replays", Href: "/replays", Icon: "again"},
 		{Text: "Event types", Href: "/event-types", Icon: "list"},
 		{Text: "Rejected records", Href: "/rejected", Icon: "alert"},
+		{Text: "Health", Href: "/health", Icon: "tick"},
 		{Text: "API tokens", Href: "/tokens", Icon: "tick"},
 		{Text: "Audit log", Href: "/audit", Icon: "list"},
 	} {

@@ -55,6 +55,8 @@ type Watch struct {
 	lag    *prometheus.GaugeVec
 	stuck  *prometheus.GaugeVec
 	stops  map[partition]stop
+	// Last keeps what was measured last, when set.
+	Last *Last
 }
 
 // New makes a watch; a nil registry keeps the figures to themselves.
@@ -92,10 +94,13 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) Measure(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return errors.Join(w.lags(ctx), w.stable(ctx, now))
+	r := Reading{At: now, Lags: map[string]int64{}, Stuck: map[string]time.Duration{}}
+	err := errors.Join(w.lags(ctx, r), w.stable(ctx, now, r))
+	w.Last.put(r)
+	return err
 }
 
-func (w *Watch) lags(ctx context.Context) error {
+func (w *Watch) lags(ctx context.Context, r Reading) error {
 	lags, err := w.admin.Lag(ctx, groups...)
 	if err != nil {
 		w.lag.Reset()
@@ -113,12 +118,13 @@ func (w *Watch) lags(ctx context.Context) error {
 			faults = append(faults, fmt.Errorf("asking for the lag of %s: %w", group, l.Error()))
 		default:
 			w.lag.WithLabelValues(group).Set(float64(l.Lag.Total()))
+			r.Lags[group] = l.Lag.Total()
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (w *Watch) stable(ctx context.Context, now time.Time) error {
+func (w *Watch) stable(ctx context.Context, now time.Time, r Reading) error {
 	// In this order: an end that was asked for first would never lie behind.
 	stable, err := w.admin.ListCommittedOffsets(ctx, transactional...)
 	if err == nil {
@@ -149,6 +155,7 @@ func (w *Watch) stable(ctx context.Context, now time.Time) error {
 	})
 	for _, t := range slices.Sorted(slices.Values(transactional)) {
 		w.stuck.WithLabelValues(t).Set(longest[t].Seconds())
+		r.Stuck[t] = longest[t]
 	}
 	return nil
 }

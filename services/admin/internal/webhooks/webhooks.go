@@ -37,6 +37,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
+	"github.com/aftercall/aftercall/services/admin/internal/watch"
 )
 
 // Sealer encrypts and opens one field of one subscription.
@@ -77,7 +78,9 @@ type Service struct {
 	Separator string
 	// Replays are run beside it.
 	Replays *replay.Service
-	Logger  *zap.Logger
+	// Lags are what was measured last of Kafka's readers.
+	Lags   *watch.Last
+	Logger *zap.Logger
 	// Patience with Kafka, DefaultPatience when 0.
 	Patience time.Duration
 	Now      func() time.Time

@@ -257,7 +257,7 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	b.do(chromedp.Evaluate(`document.querySelector('main td a[href^="/attempts/"]').getAttribute("href")`, &attempt),
 		chromedp.Navigate(console+"/webhooks"), chromedp.Evaluate(`document.querySelector('main td a[href^="/webhooks/"]').getAttribute("href").split("/").slice(0,3).join("/")`, &webhook))
 	screens := []string{"/webhooks", "/webhooks/new", webhook + "/edit", webhook + "/attempts", "/attempts", "/attempts?result=failed&call=none", attempt,
-		"/calls", "/calls?id=c-1", "/rejected", "/replays", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/nothing"}
+		"/calls", "/calls?id=c-1", "/rejected", "/replays", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/health", "/nothing"}
 	for _, scheme := range []string{"light", "dark"} {
 		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 		for _, path := range screens {

@@ -1,0 +1,54 @@
+package console
+
+import (
+	"net/http"
+
+	"github.com/aftercall/aftercall/services/admin/internal/health"
+)
+
+type groupRow struct {
+	health.Group
+	State state
+}
+
+type healthPage struct {
+	base
+	Problem    string
+	Report     health.Report
+	View       state
+	Groups     []groupRow
+	Duplicates int64
+	Open       state
+}
+
+func (c *Console) showHealth(w http.ResponseWriter, r *http.Request) error {
+	page := healthPage{base: c.base(r, "Health", "/health", crumb{Text: "Health"}), Open: state{"left alone", "bad", "cross"}}
+	status := http.StatusOK
+	report, err := health.Read(r.Context(), c.Store, c.Webhooks.Lags, c.Now())
+	if err != nil {
+		page.Problem, status = c.fault(r, err)
+	}
+	page.Report = report
+	switch {
+	case !report.Viewed:
+		page.View = state{"nothing projected yet", "", "ring"}
+	case report.Stale():
+		page.View = state{"as of " + span(report.Age) + " ago: the projector is behind", "wait", "clock"}
+	default:
+		page.View = state{"fresh", "ok", "tick"}
+	}
+	for _, g := range report.Groups {
+		row := groupRow{g, state{"up to date", "ok", "tick"}}
+		switch {
+		case !g.Known:
+			row.State = state{"not known", "", "ring"}
+		case g.Lag > 0:
+			row.State = state{"behind", "wait", "clock"}
+		}
+		page.Groups = append(page.Groups, row)
+	}
+	for _, s := range report.Sources {
+		page.Duplicates += s.Duplicates
+	}
+	return c.render(w, r, status, "health", page)
+}
