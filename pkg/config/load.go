@@ -91,11 +91,12 @@ func resolve(environ map[string]string) (map[string]string, []error) {
 // called aftercall-…: AFTERCALL_ADMIN_SERVICE_HOST, AFTERCALL_ADMIN_PORT_80_TCP …
 var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
-// exempt names begin like ours and are none: they belong to the tests, or to
-// Kubernetes.
+// exempt names begin like ours and are no settings of services: they belong to
+// the tests, to Kubernetes, or to the command line.
 func exempt(name, value string) bool {
 	return strings.HasPrefix(name, "AFTERCALL_TEST_") ||
 		name == "AFTERCALL_REQUIRE_REAL" ||
+		name == "AFTERCALL_API" || name == "AFTERCALL_TOKEN" || // the command line's way to the API
 		serviceLink.MatchString(name) ||
 		strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 }
