@@ -22,6 +22,7 @@ func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.client.Close()
+	w.Last = &Last{}
 	var records []*kgo.Record
 	for range 5 {
 		records = append(records, &kgo.Record{Topic: topic.CDRQueue, Value: []byte(`{}`)})
@@ -37,6 +38,12 @@ func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 	}
 	if got := testutil.ToFloat64(w.lag.WithLabelValues(topic.GroupRouter)); got != 3 {
 		t.Errorf("%v records behind, not 3", got)
+	}
+	if r, known := w.Last.Get(time.Now()); !known || r.Lags[topic.GroupRouter] != 3 {
+		t.Errorf("the last reading is %+v, %v", r, known)
+	}
+	if _, known := w.Last.Get(time.Now().Add(time.Minute)); known {
+		t.Error("an old reading stands")
 	}
 	b.Close()
 	if err := w.Measure(t.Context(), time.Now()); err == nil {
