@@ -30,8 +30,8 @@ type Health struct {
 	Breakers []Breaker
 }
 
-// Health reads it. Each query stays within an index: the last day of events and
-// rejections, and the deliveries that wait.
+// Health reads it: the events and rejections of a day, by their time, and the
+// deliveries that wait. Where a day has millions of events it takes its time.
 func (d *DB) Health(ctx context.Context, now time.Time) (Health, error) {
 	var h Health
 	day, hour := d.engine.Time(now.Add(-24*time.Hour)), d.engine.Time(now.Add(-time.Hour))
