@@ -70,7 +70,12 @@ type Console struct {
 	Options
 	pages map[string]*template.Template
 	mux   *http.ServeMux
+	// guarded are the routes behind a session, for the test that asks each.
+	guarded []guarded
 }
+
+// guarded is a route and the scope that it needs.
+type guarded struct{ pattern, scope string }
 
 // New makes the console. Its routes are all but /api, /livez, /readyz, /metrics.
 func New(o Options) *Console {
@@ -105,7 +110,10 @@ func (c *Console) routes() {
 	c.mux.HandleFunc("POST /logout", c.logout)
 	c.mux.HandleFunc("POST /theme", c.theme)
 
-	page := func(pattern, scope string, h handler) { c.mux.Handle(pattern, c.signedIn(scope, h)) }
+	page := func(pattern, scope string, h handler) {
+		c.guarded = append(c.guarded, guarded{pattern, scope})
+		c.mux.Handle(pattern, c.signedIn(scope, h))
+	}
 	page("GET /{$}", access.Read, func(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/webhooks", http.StatusSeeOther)
 		return nil
