@@ -37,6 +37,9 @@ proof: real-up ## Run the long proofs too (build tag proof), and write docs/reli
 	 AFTERCALL_PROOF_RESULTS=$(CURDIR)/.cache/proofs.jsonl tools/test.sh -count=1 -tags synctests,proof -timeout 120m $(ARGS); status=$$?; \
 	 [ ! -s .cache/proofs.jsonl ] || $(CACHE)/reliability .cache/proofs.jsonl docs/reliability.md || status=1; exit $$status
 
+fuzz: ## Run every fuzz target for a minute (FUZZTIME=10m make fuzz)
+	@tools/fuzz.sh
+
 check: ## Everything that is checked without running tests: format, lint, generated files, modules
 	@tools/check.sh
 
@@ -81,4 +84,4 @@ $(CACHE)/golangci-lint: tools/lint/go.mod
 $(CACHE)/buf: tools/go.mod
 	@tools/build.sh buf
 
-.PHONY: help run build test test-real proof check fmt lint generate bench bench-go real-up real-down tidy clean
+.PHONY: help run build test test-real proof fuzz check fmt lint generate bench bench-go real-up real-down tidy clean
