@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is `aftercall import`.
@@ -75,11 +77,11 @@ The command ends with status 1 when a row cannot be imported.`,
 			if err != nil {
 				return fmt.Errorf("reading the token: %w", err)
 			}
-			a, err := newAPI(address, strings.TrimSpace(string(token)))
+			c, err := client.New(address, string(token))
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), cmd.OutOrStdout(), a, steps)
+			return run(cmd.Context(), cmd.OutOrStdout(), c, steps)
 		},
 	}
 	flags := cmd.Flags()
@@ -138,8 +140,8 @@ func preview(out io.Writer, steps []step) error {
 }
 
 // run makes what is not there yet.
-func run(ctx context.Context, out io.Writer, a *api, steps []step) error {
-	there, err := a.list(ctx)
+func run(ctx context.Context, out io.Writer, c *client.Client, steps []step) error {
+	there, err := list(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -161,7 +163,7 @@ func run(ctx context.Context, out io.Writer, a *api, steps []step) error {
 			skipped++
 			say(out, "skipped", s)
 		default:
-			if err := a.create(ctx, s.want); err != nil {
+			if err := create(ctx, c, s.want); err != nil {
 				if ctx.Err() != nil {
 					return err
 				}

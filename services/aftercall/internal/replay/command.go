@@ -17,6 +17,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 type flags struct {
@@ -120,7 +121,7 @@ func (j *job) ready(ctx context.Context) (map[int32][]int64, counts, error) {
 	return j.chosen(ctx, c)
 }
 
-func (f *flags) planned(ctx context.Context, a *api) (*row, error) {
+func (f *flags) planned(ctx context.Context, a *client.Client) (*row, error) {
 	from, to, err := span(f.from, f.to, time.Now().UTC())
 	if err != nil {
 		return nil, err
@@ -133,7 +134,7 @@ func (f *flags) planned(ctx context.Context, a *api) (*row, error) {
 		ask["states"] = f.states
 	}
 	r := &row{}
-	return r, a.do(ctx, "POST", "/replays", ask, r)
+	return r, a.Do(ctx, "POST", "/replays", ask, r)
 }
 
 func (r *row) print(out io.Writer) error {
@@ -294,7 +295,7 @@ func resumeCommand() *cobra.Command {
 				}
 				if !cmd.Flags().Changed("rate") {
 					before := &row{}
-					if err := a.do(cmd.Context(), "GET", "/replays/"+args[0], nil, before); err != nil {
+					if err := a.Do(cmd.Context(), "GET", "/replays/"+args[0], nil, before); err != nil {
 						return err
 					}
 					if before.Rate > 0 {
@@ -329,10 +330,10 @@ func resumeCommand() *cobra.Command {
 
 // follow runs a replay over the API and shows how it comes along. Interrupted, the
 // replay goes on in admin.
-func follow(cmd *cobra.Command, a *api, id string, rate int) error {
+func follow(cmd *cobra.Command, a *client.Client, id string, rate int) error {
 	ctx := cmd.Context()
 	r := &row{}
-	if err := a.do(ctx, "POST", "/replays/"+id+"/run", map[string]int{"rate": rate}, r); err != nil {
+	if err := a.Do(ctx, "POST", "/replays/"+id+"/run", map[string]int{"rate": rate}, r); err != nil {
 		return err
 	}
 	b := bar(cmd.ErrOrStderr(), r.Total, r.Sent+r.Skipped)
@@ -345,7 +346,7 @@ func follow(cmd *cobra.Command, a *api, id string, rate int) error {
 		case <-time.After(500 * time.Millisecond):
 		}
 		next := &row{}
-		if err := a.do(ctx, "GET", "/replays/"+id, nil, next); err != nil {
+		if err := a.Do(ctx, "GET", "/replays/"+id, nil, next); err != nil {
 			if ctx.Err() != nil {
 				continue
 			}
@@ -373,7 +374,7 @@ func cancelCommand() *cobra.Command {
 				return err
 			}
 			r := &row{}
-			if err := a.do(cmd.Context(), "POST", "/replays/"+args[0]+"/cancel", nil, r); err != nil {
+			if err := a.Do(cmd.Context(), "POST", "/replays/"+args[0]+"/cancel", nil, r); err != nil {
 				return err
 			}
 			return r.print(cmd.OutOrStdout())
@@ -391,7 +392,7 @@ func listCommand() *cobra.Command {
 				return err
 			}
 			var page struct{ Items []*row }
-			if err := a.do(cmd.Context(), "GET", "/replays", nil, &page); err != nil {
+			if err := a.Do(cmd.Context(), "GET", "/replays", nil, &page); err != nil {
 				return err
 			}
 			for _, r := range page.Items {
