@@ -120,6 +120,15 @@ var Tiers = []Tier{
 	{"aftercall.deliveries.delay.12h", 12 * time.Hour},
 }
 
+// DelayTopics are the names of the tiers' topics, shortest first.
+func DelayTopics() []string {
+	names := make([]string, len(Tiers))
+	for i, t := range Tiers {
+		names[i] = t.Topic
+	}
+	return names
+}
+
 const day = 24 * time.Hour
 
 // Sources maps the CDR topics to the event type their records carry. The test

@@ -130,30 +130,32 @@ func (j *janitor) sweep(ctx context.Context, now time.Time) error {
 // read by the part of the pipeline that reads it.
 func (j *janitor) trim(ctx context.Context, now time.Time, share float64) error {
 	names := map[time.Duration][]string{}
+	var all []string
 	for _, s := range topic.All() {
 		if s.Retention > 0 {
 			names[s.Retention] = append(names[s.Retention], s.Name)
+			all = append(all, s.Name)
 		}
 	}
 	read, err := j.read(ctx)
 	if err != nil {
 		return err
 	}
+	starts, err := j.adm.ListStartOffsets(ctx, all...)
+	if err != nil {
+		return fmt.Errorf("asking where logs begin: %w", err)
+	}
+	stable, err := j.adm.ListCommittedOffsets(ctx, all...)
+	if err != nil {
+		return fmt.Errorf("asking where logs end: %w", err)
+	}
+	offsets := kadm.Offsets{}
 	for retention, topics := range names {
 		cutoff := now.Add(-time.Duration(float64(retention) * share))
 		young, err := j.adm.ListOffsetsAfterMilli(ctx, cutoff.UnixMilli(), topics...)
 		if err != nil {
 			return fmt.Errorf("asking what is older than %s: %w", cutoff, err)
 		}
-		starts, err := j.adm.ListStartOffsets(ctx, topics...)
-		if err != nil {
-			return fmt.Errorf("asking where logs begin: %w", err)
-		}
-		stable, err := j.adm.ListCommittedOffsets(ctx, topics...)
-		if err != nil {
-			return fmt.Errorf("asking where logs end: %w", err)
-		}
-		offsets := kadm.Offsets{}
 		young.Each(func(o kadm.ListedOffset) {
 			start, _ := starts.Lookup(o.Topic, o.Partition)
 			end, _ := stable.Lookup(o.Topic, o.Partition)
@@ -169,16 +171,16 @@ func (j *janitor) trim(ctx context.Context, now time.Time, share float64) error 
 				offsets.AddOffset(o.Topic, o.Partition, to, -1)
 			}
 		})
-		if len(offsets) == 0 {
-			continue
-		}
-		answers, err := j.adm.DeleteRecords(ctx, offsets)
-		if err == nil {
-			err = answers.Error()
-		}
-		if err != nil {
-			return fmt.Errorf("deleting old records: %w", err)
-		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	answers, err := j.adm.DeleteRecords(ctx, offsets)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("deleting old records: %w", err)
 	}
 	return nil
 }

@@ -18,10 +18,8 @@ import (
 // the movers have not moved yet, and was not sent again before. The longest tiers
 // come first: what waits in the short ones is moved before its turn comes.
 func (r *Runner) plan(ctx context.Context, w *store.SendWaiting, sub *subscription.Subscription) error {
-	topics := make([]string, len(topic.Tiers))
-	for i, t := range topic.Tiers {
-		topics[len(topics)-1-i] = t.Topic
-	}
+	topics := topic.DelayTopics()
+	slices.Reverse(topics)
 	adm := kadm.NewClient(r.client)
 	starts, err := adm.ListStartOffsets(ctx, topics...)
 	if err == nil {

@@ -94,15 +94,6 @@ func lags(ctx context.Context, adm *kadm.Client, group string, topics ...string)
 	return lag, partitions, nil
 }
 
-// delayTopics lists where deliveries wait.
-func delayTopics() []string {
-	names := make([]string, len(topic.Tiers))
-	for i, t := range topic.Tiers {
-		names[i] = t.Topic
-	}
-	return names
-}
-
 // waiting waits until at least n deliveries stand in the delay topics and none in
 // front of the sender.
 func (p *pipeline) waiting(ctx context.Context, n int64) error {
@@ -117,7 +108,7 @@ func (p *pipeline) waiting(ctx context.Context, n int64) error {
 		if err != nil {
 			return false, 0, err
 		}
-		waits, _, err := lags(ctx, adm, topic.GroupMover, delayTopics()...)
+		waits, _, err := lags(ctx, adm, topic.GroupMover, topic.DelayTopics()...)
 		return waits >= n && queued <= partitions, waits, err
 	})
 }

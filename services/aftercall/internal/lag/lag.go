@@ -34,20 +34,12 @@ type Row struct {
 // groups in the order of the flow, with the topics that each reads.
 var groups = []struct {
 	name   string
-	topics func() []string
+	topics []string
 }{
-	{topic.GroupRouter, func() []string {
-		return []string{topic.CDRQueue, topic.CDRIvr, topic.CDRAgent, topic.CDRRecording, topic.CDRTest, topic.CDRSystem}
-	}},
-	{topic.GroupSender, func() []string { return []string{topic.Deliveries} }},
-	{topic.GroupMover, func() []string {
-		var names []string
-		for _, t := range topic.Tiers {
-			names = append(names, t.Topic)
-		}
-		return names
-	}},
-	{topic.GroupProjector, func() []string { return []string{topic.Events, topic.Rejected, topic.History} }},
+	{topic.GroupRouter, []string{topic.CDRQueue, topic.CDRIvr, topic.CDRAgent, topic.CDRRecording, topic.CDRTest, topic.CDRSystem}},
+	{topic.GroupSender, []string{topic.Deliveries}},
+	{topic.GroupMover, topic.DelayTopics()},
+	{topic.GroupProjector, []string{topic.Events, topic.Rejected, topic.History}},
 }
 
 // Measure asks Kafka.
@@ -63,12 +55,11 @@ func Measure(ctx context.Context, c kafka.Config) ([]Row, error) {
 	adm := kadm.NewClient(cl)
 	var rows []Row
 	for _, g := range groups {
-		names := g.topics()
-		starts, err := adm.ListStartOffsets(ctx, names...)
+		starts, err := adm.ListStartOffsets(ctx, g.topics...)
 		if err != nil {
 			return nil, fmt.Errorf("asking where logs begin: %w", err)
 		}
-		ends, err := adm.ListCommittedOffsets(ctx, names...)
+		ends, err := adm.ListCommittedOffsets(ctx, g.topics...)
 		if err != nil {
 			return nil, fmt.Errorf("asking where logs end: %w", err)
 		}
@@ -78,7 +69,7 @@ func Measure(ctx context.Context, c kafka.Config) ([]Row, error) {
 			// A group that has never run has no offsets either.
 			commits, _ = adm.FetchOffsets(ctx, g.name)
 		}
-		for _, name := range names {
+		for _, name := range g.topics {
 			row := Row{Group: g.name, Topic: name, Members: members}
 			if _, there := ends[name]; !there {
 				return nil, fmt.Errorf("topic %s does not exist: aftercall topics makes it", name)

@@ -85,12 +85,8 @@ func New(c kafka.Config, instance string, subs Subscriptions, registry prometheu
 			Name: "aftercall_mover_overdue_seconds", Help: "How long the longest due of the waiting deliveries that this sender looks after has been due.",
 		}, m.overdue))
 	}
-	topics := make([]string, len(topic.Tiers))
-	for i, t := range topic.Tiers {
-		topics[i] = t.Topic
-	}
 	opts := append(c.Opts(), c.Producer()...)
-	opts = append(opts, c.Group(kafka.GroupOptions{Group: topic.GroupMover, Topics: topics, Instance: instance, OnStop: m.fail})...)
+	opts = append(opts, c.Group(kafka.GroupOptions{Group: topic.GroupMover, Topics: topic.DelayTopics(), Instance: instance, OnStop: m.fail})...)
 	client, err := kgo.NewClient(append(opts,
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.BlockRebalanceOnPoll(),
