@@ -453,17 +453,23 @@ func TestAFullMapPausesItsPartitionUntilItHasRoom(t *testing.T) {
 	}
 }
 
+// breakDown fails two rounds of requests, which opens a breaker.
+func (b *bench) breakDown() {
+	b.t.Helper()
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+}
+
 var down = outcome.Answer{Status: 503, Class: aftercallv1.Attempt_ERROR_CLASS_STATUS}
 
 func TestAnOpenBreakerPutsOffProbesAndRampsUp(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")
 	b.admit("a", 100)
-	for range 2 {
-		for _, a := range b.act()[Post] {
-			b.fail(a.Job, down)
-		}
-	}
+	b.breakDown()
 	acts := b.act()
 	if len(acts[Post]) != 0 || len(acts[Divert]) != 84 || acts[Divert][0].Reason != ReasonBreaker || acts[Divert][0].Tier.Dwell != 30*time.Second {
 		t.Fatalf("%d posts, %d put off", len(acts[Post]), len(acts[Divert]))
@@ -494,11 +500,7 @@ func TestAChangedURLStartsWithACleanSlate(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")
 	b.admit("a", 20)
-	for range 2 {
-		for _, a := range b.act()[Post] {
-			b.fail(a.Job, down)
-		}
-	}
+	b.breakDown()
 	b.subs["a"] = &subscription.Subscription{ID: "a", Version: 2, Active: true, Endpoint: "https://elsewhere.example/"}
 	b.admit("a", 8)
 	if acts := b.act(); len(acts[Post]) != 8 {
@@ -510,11 +512,7 @@ func TestAnEditLetsAFailingEndpointBeTriedAtOnce(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")
 	b.admit("a", 20)
-	for range 2 {
-		for _, a := range b.act()[Post] {
-			b.fail(a.Job, down)
-		}
-	}
+	b.breakDown()
 	b.admit("a", 1)
 	if acts := b.act(); len(acts[Post]) != 0 {
 		t.Fatalf("before the edit: %+v", acts)
@@ -543,11 +541,7 @@ func TestAResendGoesOutThroughAnOpenBreaker(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")
 	b.admit("a", 16)
-	for range 2 {
-		for _, a := range b.act()[Post] {
-			b.fail(a.Job, down)
-		}
-	}
+	b.breakDown()
 	b.admit("a", 1, func(d *aftercallv1.Delivery) { d.Cause = aftercallv1.Cause_CAUSE_RESEND })
 	if acts := b.act(); len(acts[Post]) != 1 {
 		t.Errorf("%+v", acts)

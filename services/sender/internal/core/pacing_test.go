@@ -27,6 +27,19 @@ func (p pq) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
 func (p *pq) Push(x any)        { *p = append(*p, x.(item)) }
 func (p *pq) Pop() any          { o := *p; x := o[len(o)-1]; *p = o[:len(o)-1]; return x }
 
+// due is when something happens next: the core wakes, or what was put off comes
+// back.
+func (p pq) due(b *bench) time.Time {
+	next := b.now.Add(time.Hour)
+	if w := b.Wake(); !w.IsZero() {
+		next = w
+	}
+	if len(p) > 0 && p[0].at.Before(next) {
+		next = p[0].at
+	}
+	return next
+}
+
 // A backlog behind a rate limit: how long does it take, how much expires?
 func TestABacklogBehindARateLimitDrainsAtThatRate(t *testing.T) {
 	for _, c := range []struct {
@@ -69,13 +82,7 @@ func TestABacklogBehindARateLimitDrainsAtThatRate(t *testing.T) {
 					}
 				}
 				b.commit()
-				next := b.now.Add(time.Hour)
-				if w := b.Wake(); !w.IsZero() {
-					next = w
-				}
-				if q.Len() > 0 && (*q)[0].at.Before(next) {
-					next = (*q)[0].at
-				}
+				next := q.due(b)
 				if !next.After(b.now) {
 					next = b.now.Add(10 * time.Millisecond)
 				}
@@ -198,13 +205,7 @@ func TestAnEndpointThatPacesUsGetsItsBacklog(t *testing.T) {
 				}
 			}
 			b.commit()
-			next := b.now.Add(time.Hour)
-			if w := b.Wake(); !w.IsZero() {
-				next = w
-			}
-			if q.Len() > 0 && (*q)[0].at.Before(next) {
-				next = (*q)[0].at
-			}
+			next := q.due(b)
 			if next.Sub(b.now) < 50*time.Millisecond || len(b.ring) > 0 {
 				next = b.now.Add(50 * time.Millisecond)
 			}
