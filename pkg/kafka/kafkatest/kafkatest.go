@@ -140,7 +140,9 @@ func CDR(topicName, key, value string, headers ...string) *kgo.Record {
 }
 
 // ReadAll returns what a read_committed reader sees of the topics from their
-// start to their last stable offset as of now.
+// start once every transaction that is open now has ended. A broker writes the
+// markers of one transaction partition by partition: without the wait, a test
+// that saw its event could look for the delivery too early.
 func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
@@ -155,10 +157,7 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 	if err != nil {
 		t.Fatalf("listing start offsets: %v", err)
 	}
-	stable, err := adm.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
-		t.Fatalf("listing stable offsets: %v", err)
-	}
+	stable := stableEnds(ctx, t, adm, topics)
 	left := map[string]map[int32]int64{}
 	from := map[string]map[int32]kgo.Offset{}
 	open := 0
@@ -203,6 +202,31 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 		})
 	}
 	return records
+}
+
+// stableEnds returns the last stable offsets of the topics once they have
+// reached what is written now, or after 3 s: a transaction whose owner is dead
+// ends only when a test starts the next one.
+func stableEnds(ctx context.Context, t testing.TB, adm *kadm.Client, topics []string) kadm.ListedOffsets {
+	t.Helper()
+	written, err := adm.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		t.Fatalf("listing end offsets: %v", err)
+	}
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		stable, err := adm.ListCommittedOffsets(ctx, topics...)
+		if err != nil {
+			t.Fatalf("listing stable offsets: %v", err)
+		}
+		settled := true
+		written.Each(func(end kadm.ListedOffset) {
+			at, _ := stable.Lookup(end.Topic, end.Partition)
+			settled = settled && at.Offset >= end.Offset
+		})
+		if settled || time.Now().After(deadline) {
+			return stable
+		}
+	}
 }
 
 // WaitFor polls cond until it is true, and fails the test when it is not within
