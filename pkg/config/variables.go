@@ -87,7 +87,7 @@ var variables = []Variable{
 	{Name: "AFTERCALL_MAX_RECORD_BYTES", Example: "1048576",
 		Text: "Largest CDR that is accepted, in bytes, up to 8 MiB."},
 	{Name: "AFTERCALL_START_AT", Example: "earliest",
-		Text: "Where a group that never committed begins in a log that no longer reaches back to its beginning: earliest, latest or an RFC 3339 time. Without it the service stops and explains."},
+		Text: "Where a group begins that never committed: earliest, latest or an RFC 3339 time. It is committed at the first start, and has no effect afterwards. Without it a group begins at the start of the log; where that is no longer the first record, the service stops and explains."},
 	{Name: "AFTERCALL_OU_SEPARATOR", Example: "/",
 		Text: "What separates the units of an organization path."},
 

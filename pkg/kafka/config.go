@@ -51,9 +51,9 @@ type Config struct {
 	EnsureTopics bool `env:"ENSURE_TOPICS" envDefault:"true"`
 	// TopicReplication of topics created, 0 for the broker's default.
 	TopicReplication int `env:"TOPIC_REPLICATION"`
-	// StartAt says where a group that never committed begins in a log that does
-	// not begin at offset 0: "earliest", "latest" or an RFC 3339 time. Empty
-	// refuses to guess.
+	// StartAt says where a group that never committed begins: "earliest",
+	// "latest" or an RFC 3339 time; see [Config.Begin]. Empty begins at the start
+	// of a log, and refuses to guess where that is no longer offset 0.
 	StartAt string `env:"START_AT"`
 
 	// Embedded says that the broker is the embedded one, whose topics have fewer

@@ -98,8 +98,15 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	sources := maps.Clone(topic.Sources)
 	maps.Copy(sources, c.Sources)
+	topics := slices.Sorted(maps.Keys(sources))
+	if err := c.Kafka.Begin(ctx, topic.GroupRouter, topics); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // told to end before it began
+		}
+		return err
+	}
 	loop := transact.New(
-		transact.Config{Kafka: c.Kafka, Group: topic.GroupRouter, Topics: slices.Sorted(maps.Keys(sources)), Instance: c.Instance},
+		transact.Config{Kafka: c.Kafka, Group: topic.GroupRouter, Topics: topics, Instance: c.Instance},
 		&route.Router{Subscriptions: known{index, subscriptions}, Sources: sources, MaxBytes: c.Kafka.CDRCap()},
 		transact.NewMetrics(d.Registry),
 		d.Logger,

@@ -58,6 +58,11 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err := kafka.Prepare(ctx, cfg.Kafka, topic.All()); err != nil {
 		return err
 	}
+	for group, topics := range map[string][]string{topic.GroupSender: {topic.Deliveries}, topic.GroupMover: topic.DelayTopics()} {
+		if err := cfg.Kafka.Begin(ctx, group, topics); err != nil {
+			return err
+		}
+	}
 	partitions, err := partitions(ctx, cfg.Kafka)
 	if err != nil {
 		return err
