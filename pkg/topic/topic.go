@@ -14,6 +14,8 @@
 // router treats it like any other CDR topic.
 package topic
 
+//go:generate go run ./internal/contracts ../..
+
 import (
 	"strings"
 	"time"

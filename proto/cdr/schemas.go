@@ -55,6 +55,17 @@ func ByType(eventType string) (schema []byte, ok bool) { return read(eventType, 
 // that usually has a value.
 func Sample(eventType string) (cdr []byte, ok bool) { return read(eventType, "sample") }
 
+// File is the name of an event type's schema below v1, empty for a type without
+// one.
+func File(eventType string) string {
+	for _, n := range names {
+		if n.eventType == eventType {
+			return n.file + ".schema.json"
+		}
+	}
+	return ""
+}
+
 func read(eventType, what string) ([]byte, bool) {
 	for _, n := range names {
 		if n.eventType == eventType {
