@@ -17,6 +17,8 @@ var (
 	ErrOffsetMoved = errors.New("the projected offset has moved")
 	// ErrPayloadExpired says that the event is known but its payload is gone.
 	ErrPayloadExpired = errors.New("the payload has expired")
+	// ErrLastAdmin says that nobody would be left who can administer.
+	ErrLastAdmin = errors.New("the last administrator stays")
 	// ErrUnstorable says that the database refuses what one of the rows holds,
 	// and would refuse it again: trying again without that row is the way on.
 	ErrUnstorable = errors.New("the database refuses a value")

@@ -351,11 +351,17 @@ type Token struct {
 
 // Session is one signed-in browser. Hash is SHA-256 of the cookie's value.
 type Session struct {
-	Hash      []byte
-	User      string
-	Scopes    []string
-	CreatedAt time.Time
-	ExpiresAt time.Time
+	Hash []byte
+	// User is how the audit log names them.
+	User string
+	// Scopes of whoever came by a one-time link. Empty for a user, whose role
+	// says what they may.
+	Scopes []string
+	// UserID and Role are a user's, empty for whoever came by a one-time link.
+	// Role is only read.
+	UserID, Role string
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
 }
 
 // LoginLink is a one-time link. Hash is SHA-256 of its token.
