@@ -45,6 +45,11 @@ type Filters struct {
 	Span
 }
 
+func (f Filters) attempts() store.AttemptQuery {
+	return store.AttemptQuery{SubscriptionID: f.Subscription, EventType: f.EventType, CallID: f.Call, DeliveryID: f.Delivery,
+		EventID: f.Event, Result: f.Result, State: f.State, ErrorClass: f.Error, Status: f.Status, Cause: f.Cause, From: f.From, To: f.To}
+}
+
 // ResendKey makes repeating a resend safe.
 type ResendKey struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Repeating a request with the same key resends once."`
@@ -85,8 +90,9 @@ func (a *API) history() {
 			Filters
 			Paging
 		}) (*struct{ Body List[Attempt] }, error) {
-			rows, next, err := a.store.Attempts(ctx, store.AttemptQuery{SubscriptionID: in.Subscription, EventType: in.EventType, CallID: in.Call, DeliveryID: in.Delivery,
-				EventID: in.Event, Result: in.Result, State: in.State, ErrorClass: in.Error, Status: in.Status, Cause: in.Cause, From: in.From, To: in.To, Page: in.page()})
+			q := in.attempts()
+			q.Page = in.page()
+			rows, next, err := a.store.Attempts(ctx, q)
 			if err != nil {
 				return nil, err
 			}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/services/admin/internal/export"
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
@@ -31,6 +33,31 @@ type attemptFilter struct {
 	EventType, Result, Status, Error, Cause, Call, From, To string
 }
 
+// attemptFilterOf reads it from a page's query.
+func attemptFilterOf(q url.Values) attemptFilter {
+	return attemptFilter{EventType: q.Get("event_type"), Result: q.Get("result"), Status: q.Get("status"), Error: q.Get("error"), Cause: q.Get("cause"), Call: q.Get("call"), From: q.Get("from"), To: q.Get("to")}
+}
+
+// query is what the store is asked, or what cannot be read in it.
+func (f attemptFilter) query() (store.AttemptQuery, *problem.Problem) {
+	q := store.AttemptQuery{EventType: f.EventType, CallID: f.Call, Result: f.Result, ErrorClass: f.Error, Status: f.Status, Cause: f.Cause}
+	var fromOK, toOK bool
+	q.From, fromOK = minute(f.From)
+	q.To, toOK = minute(f.To)
+	unreadable := func(title, detail string) (store.AttemptQuery, *problem.Problem) {
+		p := problem.New(http.StatusBadRequest, problem.CodeInvalid, detail)
+		p.Title = title
+		return store.AttemptQuery{}, p
+	}
+	switch {
+	case !fromOK || !toOK:
+		return unreadable("The time cannot be read", "A time looks like 2026-03-14T09:26.")
+	case f.Status != "" && !statusPattern.MatchString(f.Status):
+		return unreadable("The HTTP status cannot be read", "A status looks like 503, a class of them like 5xx.")
+	}
+	return q, nil
+}
+
 type pager struct{ Newest, Newer, Older string }
 
 type attemptsPage struct {
@@ -46,6 +73,7 @@ type attemptsPage struct {
 	Live                  liveness
 	Rows                  []attemptRow
 	Pager                 pager
+	ExportCSV, ExportJSON string
 	ProblemTitle, Problem string
 }
 
@@ -78,8 +106,7 @@ const pageRows = 50
 
 func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	page := attemptsPage{Path: "/attempts", TestAction: "/webhooks/test", Live: liveness{}, Q: attemptFilter{
-		EventType: q.Get("event_type"), Result: q.Get("result"), Status: q.Get("status"), Error: q.Get("error"), Cause: q.Get("cause"), Call: q.Get("call"), From: q.Get("from"), To: q.Get("to")}}
+	page := attemptsPage{Path: "/attempts", TestAction: "/webhooks/test", Live: liveness{}, Q: attemptFilterOf(q)}
 	page.Filtered = page.Q != attemptFilter{}
 	if id := r.PathValue("id"); id != "" {
 		s, err := c.Store.Subscription(r.Context(), id)
@@ -100,20 +127,15 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	page.ErrorClasses = choices(page.Q.Error, "status", "status", "timeout", "time-out", "connect", "connect", "dns", "DNS", "tls", "TLS", "reset", "reset", "protocol", "protocol", "policy", "policy")
 	page.Causes = choices(page.Q.Cause, "call_ended", "a call ended", "test", "test", "resend", "resend", "replay", "replay")
 
-	query := store.AttemptQuery{EventType: page.Q.EventType, CallID: page.Q.Call, Result: page.Q.Result, ErrorClass: page.Q.Error, Status: page.Q.Status, Cause: page.Q.Cause,
-		Page: store.Page{Limit: pageRows, Cursor: q.Get("cursor")}}
+	query, wrong := page.Q.query()
+	query.Page = store.Page{Limit: pageRows, Cursor: q.Get("cursor")}
 	if page.Subscription != nil {
 		query.SubscriptionID = page.Subscription.ID
 	}
-	var fromOK, toOK bool
-	query.From, fromOK = minute(page.Q.From)
-	query.To, toOK = minute(page.Q.To)
 	status := http.StatusOK
 	switch {
-	case !fromOK || !toOK:
-		page.ProblemTitle, page.Problem, status = "The time cannot be read", "A time looks like 2026-03-14T09:26.", http.StatusBadRequest
-	case page.Q.Status != "" && !statusPattern.MatchString(page.Q.Status):
-		page.ProblemTitle, page.Problem, status = "The HTTP status cannot be read", "A status looks like 503, a class of them like 5xx.", http.StatusBadRequest
+	case wrong != nil:
+		page.ProblemTitle, page.Problem, status = wrong.Title, wrong.Detail, wrong.Status
 	default:
 		rows, next, err := c.Store.Attempts(r.Context(), query)
 		if err != nil {
@@ -125,6 +147,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 			page.Rows = append(page.Rows, rowOf(a))
 		}
 		page.Pager = pagerOf(r, next)
+		page.ExportCSV, page.ExportJSON = exportHref(q, query.SubscriptionID, export.CSV), exportHref(q, query.SubscriptionID, export.NDJSON)
 		if q.Get("cursor") == "" {
 			page.Live = c.live(r.Context())
 		}

@@ -135,6 +135,7 @@ func (c *Console) routes() {
 	page("GET /webhooks/{id}/attempts", access.Read, c.listAttempts)
 	page("GET /tests/{id}", access.Read, c.showTest)
 	page("GET /attempts", access.Read, c.listAttempts)
+	page("GET /attempts/export", access.Read, c.exportAttempts)
 	page("GET /attempts/{id}", access.Read, c.showAttempt)
 	page("POST /attempts/{id}/resend", access.Resend, c.resend)
 	page("GET /deliveries/{id}", access.Read, c.showDelivery)
