@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// SubscriptionStats are the figures of every subscription that has any, from the
-// hour of since on. Hourly is of the last 24 hours, whatever since is.
-func (d *DB) SubscriptionStats(ctx context.Context, since time.Time) (map[string]SubscriptionStats, error) {
-	s := stats{d: d, of: map[string]*SubscriptionStats{}, since: since.UTC().Truncate(time.Hour)}
+// SubscriptionStats are the figures of these subscriptions, or of all when none is
+// named, as far as they have any, from the hour of since on. Hourly is of the last
+// 24 hours, whatever since is. However many there are, it takes the same few
+// queries.
+func (d *DB) SubscriptionStats(ctx context.Context, since time.Time, ids ...string) (map[string]SubscriptionStats, error) {
+	s := stats{d: d, of: map[string]*SubscriptionStats{}, since: since.UTC().Truncate(time.Hour), ids: ids}
 	for _, step := range []func(context.Context) error{s.hours, s.last, s.waiting} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("reading statistics: %w", err)
@@ -27,6 +29,14 @@ type stats struct {
 	d     *DB
 	of    map[string]*SubscriptionStats
 	since time.Time
+	ids   []string
+}
+
+// filter selects the subscriptions that were asked for.
+func (s *stats) filter(column string) *filter {
+	f := &filter{d: s.d}
+	f.oneOf(column, s.ids)
+	return f
 }
 
 func (s *stats) get(id string) *SubscriptionStats {
@@ -47,9 +57,12 @@ func (s *stats) hours(ctx context.Context) error {
 		from = oldest
 	}
 	latencies := map[string]map[int32]int64{}
-	err := s.d.read(ctx, `select subscription_id, hour, result, latency_bucket, cast(sum(n) as bigint) from subscription_hours
-		where hour >= $1 and cause <> 'test' and result <> 'not_sent' group by subscription_id, hour, result, latency_bucket`,
-		[]any{s.d.engine.Time(from)}, func(rows *sql.Rows) error {
+	f := s.filter("subscription_id")
+	f.between("hour", from, time.Time{})
+	f.where = append(f.where, "cause <> 'test'", "result <> 'not_sent'")
+	err := s.d.read(ctx, `select subscription_id, hour, result, latency_bucket, cast(sum(n) as bigint) from subscription_hours`+
+		f.text()+` group by subscription_id, hour, result, latency_bucket`,
+		f.args, func(rows *sql.Rows) error {
 			var id, result string
 			var hour time.Time
 			var bucket int32
@@ -85,7 +98,8 @@ func (s *stats) hours(ctx context.Context) error {
 
 // last adds the last attempt of each.
 func (s *stats) last(ctx context.Context) error {
-	attempts, err := s.d.attempts(ctx, ` join endpoints h on h.subscription_id = a.subscription_id and h.last_attempt_id = a.attempt_id and h.last_attempt_at = a.started_at`, nil)
+	f := s.filter("h.subscription_id")
+	attempts, err := s.d.attempts(ctx, ` join endpoints h on h.subscription_id = a.subscription_id and h.last_attempt_id = a.attempt_id and h.last_attempt_at = a.started_at`+f.text(), f.args)
 	for i := range attempts {
 		s.get(attempts[i].SubscriptionID).LastAttempt = &attempts[i]
 	}
@@ -94,7 +108,9 @@ func (s *stats) last(ctx context.Context) error {
 
 // waiting counts what waits for its next attempt.
 func (s *stats) waiting(ctx context.Context) error {
-	return s.d.read(ctx, `select subscription_id, count(*), min(next_attempt_at) from deliveries where state = 'waiting' group by subscription_id`, nil,
+	f := s.filter("subscription_id")
+	f.where = append(f.where, "state = 'waiting'")
+	return s.d.read(ctx, `select subscription_id, count(*), min(next_attempt_at) from deliveries`+f.text()+` group by subscription_id`, f.args,
 		func(rows *sql.Rows) error {
 			var id string
 			var n int64

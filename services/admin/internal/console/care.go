@@ -81,7 +81,7 @@ func (c *Console) careOf(r *http.Request, s *subscription.Subscription) *care {
 	if len(s.SealedPreviousSecret) > 0 && now.Before(s.PreviousSecretUntil) {
 		k.PreviousUntil = s.PreviousSecretUntil
 	}
-	if stats, err := c.Store.SubscriptionStats(r.Context(), now.Add(-24*time.Hour)); err == nil {
+	if stats, err := c.Store.SubscriptionStats(r.Context(), now.Add(-24*time.Hour), s.ID); err == nil {
 		k.Waiting, k.Next = stats[s.ID].Waiting, stats[s.ID].NextRetry
 	}
 	if w, err := c.Store.LastSendWaiting(r.Context(), s.ID); err == nil {

@@ -423,7 +423,7 @@ func (c *Console) confirmDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := deletePage{base: c.base(r, "Delete "+s.Name, "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{s.Name, "/webhooks/" + s.ID + "/edit"}, crumb{Text: "Delete"}),
 		ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, Version: strconv.FormatInt(s.Version, 10)}
-	if stats, err := c.Store.SubscriptionStats(r.Context(), c.Now().Add(-24*time.Hour)); err == nil {
+	if stats, err := c.Store.SubscriptionStats(r.Context(), c.Now().Add(-24*time.Hour), s.ID); err == nil {
 		page.Waiting = stats[s.ID].Waiting
 	}
 	return c.render(w, r, http.StatusOK, "delete", page)

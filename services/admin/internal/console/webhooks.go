@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
+	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
 // liveness says whether a list refreshes itself, and how far its figures lag.
@@ -62,12 +65,37 @@ type webhookRow struct {
 
 type webhooksPage struct {
 	base
-	Steps   []firstStep
-	Live    liveness
+	Steps    []firstStep
+	Live     liveness
+	Q        webhookFilter
+	Filtered bool
+	States   []option
+	Events   []option
+	// Count is of all that match, Rows are those of this page.
+	Count   int
 	Rows    []webhookRow
+	Pager   pager
 	Problem string
 	Missed  *missed
 }
+
+// webhookFilter is the query string of the list.
+type webhookFilter struct{ Text, State, Event string }
+
+// matches says whether a webhook is to be in the list.
+func (f webhookFilter) matches(s *subscription.Subscription) bool {
+	text := strings.ToLower(f.Text)
+	switch {
+	case f.State == "active" && !s.Active, f.State == "off" && s.Active:
+		return false
+	case f.Event != "" && !slices.Contains(s.Events, f.Event):
+		return false
+	}
+	return strings.Contains(strings.ToLower(s.Name), text) || strings.Contains(strings.ToLower(s.Endpoint), text) || s.ID == f.Text
+}
+
+// webhooksShown is how many rows a page of the list has.
+const webhooksShown = 100
 
 // missed is what a webhook did not get while it was off.
 type missed struct{ Subscription, Name, Text, From, To, Why string }
@@ -99,16 +127,51 @@ func (c *Console) missed(r *http.Request) *missed {
 }
 
 func (c *Console) listWebhooks(w http.ResponseWriter, r *http.Request) error {
-	page := webhooksPage{base: c.base(r, "Webhooks", "/webhooks", crumb{Text: "Webhooks"}), Live: c.live(r.Context())}
-	status := http.StatusOK
-	subs, err := c.Store.Subscriptions(r.Context(), store.SubscriptionQuery{})
-	var stats map[string]store.SubscriptionStats
-	if err == nil {
-		stats, err = c.Store.SubscriptionStats(r.Context(), c.Now().Add(-24*time.Hour))
+	q := r.URL.Query()
+	page := webhooksPage{base: c.base(r, "Webhooks", "/webhooks", crumb{Text: "Webhooks"}), Live: c.live(r.Context()),
+		Q: webhookFilter{Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Event: q.Get("event")}}
+	page.Filtered = page.Q != webhookFilter{}
+	page.States = choices(page.Q.State, "active", "active", "off", "off")
+	for _, t := range webhooks.Types {
+		page.Events = append(page.Events, option{Name: t, Checked: t == page.Q.Event})
 	}
+	status := http.StatusOK
+	rows, err := c.webhookRows(r, &page)
 	if err != nil {
 		page.Problem, status = c.fault(r, err)
 	}
+	page.Rows = rows
+	page.Missed = c.missed(r)
+	if c.FirstSteps {
+		page.Steps = c.steps(r)
+	}
+	return c.render(w, r, status, "webhooks", page)
+}
+
+// webhookRows are those of one page, with their figures of 24 hours, which are
+// read for the whole page at once.
+func (c *Console) webhookRows(r *http.Request, page *webhooksPage) ([]webhookRow, error) {
+	all, err := c.Store.Subscriptions(r.Context(), store.SubscriptionQuery{})
+	if err != nil {
+		return nil, err
+	}
+	subs := slices.DeleteFunc(all, func(s *subscription.Subscription) bool { return !page.Q.matches(s) })
+	page.Count = len(subs)
+	first, _ := strconv.Atoi(r.URL.Query().Get("from"))
+	first = max(0, min(first, max(0, len(subs)-1)))
+	page.Pager = offsets(r, first, len(subs))
+	subs = subs[first:min(first+webhooksShown, len(subs))]
+	ids := make([]string, len(subs))
+	for i, s := range subs {
+		ids[i] = s.ID
+	}
+	var stats map[string]store.SubscriptionStats
+	if len(ids) > 0 {
+		if stats, err = c.Store.SubscriptionStats(r.Context(), c.Now().Add(-24*time.Hour), ids...); err != nil {
+			return nil, err
+		}
+	}
+	rows := make([]webhookRow, 0, len(subs))
 	for _, s := range subs {
 		f := stats[s.ID]
 		row := webhookRow{ID: s.ID, Name: s.Name, Endpoint: s.Endpoint, Active: activeState(s.Active, s.DisabledReason), Spark: sparkline(s.Name, f.Hourly), Success: "–", P95: "–", NextRetry: f.NextRetry, Waiting: f.Waiting}
@@ -122,13 +185,34 @@ func (c *Console) listWebhooks(w http.ResponseWriter, r *http.Request) error {
 		if f.LastAttempt != nil {
 			row.Last = &lastAttempt{f.LastAttempt.AttemptID, resultState(f.LastAttempt.Result, f.LastAttempt.Reason), f.LastAttempt.StartedAt}
 		}
-		page.Rows = append(page.Rows, row)
+		rows = append(rows, row)
 	}
-	page.Missed = c.missed(r)
-	if c.FirstSteps {
-		page.Steps = c.steps(r)
+	return rows, nil
+}
+
+// offsets leads through a list that is read whole.
+func offsets(r *http.Request, first, count int) pager {
+	to := func(from int) string {
+		v := r.URL.Query()
+		v.Del("from")
+		v.Del("done")
+		v.Del("on")
+		if from > 0 {
+			v.Set("from", strconv.Itoa(from))
+		}
+		if len(v) == 0 {
+			return r.URL.Path
+		}
+		return r.URL.Path + "?" + v.Encode()
 	}
-	return c.render(w, r, status, "webhooks", page)
+	var p pager
+	if first > 0 {
+		p.Newest, p.Newer = to(0), to(first-webhooksShown)
+	}
+	if first+webhooksShown < count {
+		p.Older = to(first + webhooksShown)
+	}
+	return p
 }
 
 // fault is what a list says when it could not be read; the log has the rest.
