@@ -19,13 +19,15 @@ import (
 )
 
 // The receivers that docs/receivers.md shows, each run with the published library
-// of its language against requests that are signed here.
+// of its language against requests that are signed here; the one in C#, which has
+// none, with both kinds of signature.
 //
-// Real: the libraries, from the Go proxy, PyPI and npm; the receivers; HTTP.
+// Real: the libraries, from the Go proxy, PyPI and npm; the receivers; HTTP; the
+// base classes of .NET, in Mono.
 // Doubled: the sender, by a client with the headers that it sends.
 func TestTheReceiversOfTheDocumentationVerify(t *testing.T) {
 	if os.Getenv("AFTERCALL_TEST_RECEIVERS") != "1" && os.Getenv("AFTERCALL_REQUIRE_REAL") != "1" {
-		t.Skip("needs Python, Node and their package registries: docs/receivers/try.sh")
+		t.Skip("needs Python, Node, their package registries and Mono: docs/receivers/try.sh")
 	}
 	source, err := filepath.Abs("../../docs/receivers")
 	if err != nil {
@@ -70,6 +72,12 @@ func TestTheReceiversOfTheDocumentationVerify(t *testing.T) {
 		install(t, dir, "npm", "ci", "--silent", "--no-audit", "--no-fund")
 		tryReceiver(t, dir, "node", "verify.mjs")
 	})
+	t.Run("C#", func(t *testing.T) {
+		program := filepath.Join(t.TempDir(), "verify.exe")
+		install(t, source, "mcs", "-out:"+program, "verify.cs")
+		tryReceiver(t, source, "mono", program)
+		tryAbpReceiver(t, source, "mono", program)
+	})
 }
 
 func install(t *testing.T, dir, name string, args ...string) {
@@ -85,15 +93,14 @@ func install(t *testing.T, dir, name string, args ...string) {
 	}
 }
 
-// tryReceiver runs one and sends it what a receiver gets, and what it must refuse.
-func tryReceiver(t *testing.T, dir, name string, args ...string) {
+// startReceiver runs one until the end of the test, and answers its address.
+func startReceiver(t *testing.T, dir, secret, name string, args ...string) string {
 	t.Helper()
 	addr := freeAddr(t)
-	secret, old := webhook.NewSecret(rand.Reader), webhook.NewSecret(rand.Reader)
 	var output bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret, "LISTEN="+addr)
+	cmd.Env = append(os.Environ(), secret, "LISTEN="+addr)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -108,7 +115,56 @@ func tryReceiver(t *testing.T, dir, name string, args ...string) {
 		}
 	})
 	waitUntilListening(t, addr, ended)
+	return addr
+}
 
+// tell sends a message to a receiver and expects an answer.
+func tell(t *testing.T, addr, what string, m webhook.Message, sent []byte, want int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/webhook", bytes.NewReader(sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range m.Headers(nil) {
+		req.Header.Set(h.Name, h.Value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != want {
+		t.Errorf("%s: %d, want %d", what, resp.StatusCode, want)
+	}
+}
+
+// tryAbpReceiver sends what a receiver of ASP.NET Zero's webhooks gets: .NET's
+// own BitConverter and HMAC verify it, as they do there.
+func tryAbpReceiver(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	const secret = "whs_0123456789abcdef0123456789abcdef"
+	addr := startReceiver(t, dir, "ABP_SECRET="+secret, name, args...)
+	body := []byte(`{"Id":"evt_ok","WebhookEvent":"App.QueueWebhook","Attempt":1,"Data":{"CallerName":"Zoë 日本 😀"}}`)
+	for _, tc := range []struct {
+		what, secret string
+		sent         []byte
+		want         int
+	}{
+		{"as Aftercall sends it", secret, body, http.StatusNoContent},
+		{"signed with another secret", secret + "0", body, http.StatusUnauthorized},
+		{"not signed", "", body, http.StatusUnauthorized},
+		{"altered", secret, append(bytes.Clone(body), ' '), http.StatusUnauthorized},
+	} {
+		tell(t, addr, "abp: "+tc.what, webhook.Message{ID: "evt_ok", EventType: "App.QueueWebhook", DeliveryID: "dlv_ok", Attempt: 1, Cause: "call_ended",
+			Version: "test", ContentType: "application/json", Time: time.Now(), AbpSecret: tc.secret, Body: body}, tc.sent, tc.want)
+	}
+}
+
+// tryReceiver runs one and sends it what a receiver gets, and what it must refuse.
+func tryReceiver(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	secret, old := webhook.NewSecret(rand.Reader), webhook.NewSecret(rand.Reader)
+	addr := startReceiver(t, dir, "WEBHOOK_SECRET="+secret, name, args...)
 	raw, err := webhook.ParseSecret(secret)
 	if err != nil {
 		t.Fatal(err)
@@ -136,23 +192,8 @@ func tryReceiver(t *testing.T, dir, name string, args ...string) {
 		{"ten minutes old", [][]byte{raw}, now.Add(-10 * time.Minute), body, http.StatusUnauthorized},
 		{"ten minutes ahead", [][]byte{raw}, now.Add(10 * time.Minute), body, http.StatusUnauthorized},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/webhook", bytes.NewReader(tc.sent))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := webhook.Message{ID: "evt_ok", EventType: "App.QueueWebhook", DeliveryID: "dlv_ok", Attempt: 1, Cause: "call_ended", Version: "test",
-			ContentType: "application/json", Time: tc.at, Secrets: tc.secrets, Body: body}
-		for _, h := range m.Headers(nil) {
-			req.Header.Set(h.Name, h.Value)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatalf("%s: %v", tc.what, err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != tc.want {
-			t.Errorf("%s: %d, want %d", tc.what, resp.StatusCode, tc.want)
-		}
+		tell(t, addr, tc.what, webhook.Message{ID: "evt_ok", EventType: "App.QueueWebhook", DeliveryID: "dlv_ok", Attempt: 1, Cause: "call_ended", Version: "test",
+			ContentType: "application/json", Time: tc.at, Secrets: tc.secrets, Body: body}, tc.sent, tc.want)
 	}
 }
 
