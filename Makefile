@@ -53,6 +53,10 @@ generate: $(CACHE)/buf ## Generate code and documents again (protobuf, go genera
 	@cd proto && GOWORK=off ../$(CACHE)/buf generate
 	@go generate work
 
+baseline: $(CACHE)/buf ## At a release: keep the protobuf as it is for later versions to be compared with
+	@cd proto && GOWORK=off ../$(CACHE)/buf breaking --against baseline.binpb
+	@cd proto && GOWORK=off ../$(CACHE)/buf build --exclude-source-info -o baseline.binpb
+
 ##
 bench: ## Compare the bare POST loop with one process, and with real Kafka + PostgreSQL after make real-up
 	@$(BUILD) -o $(BIN)/aftercall ./services/aftercall/cmd/aftercall
@@ -84,4 +88,4 @@ $(CACHE)/golangci-lint: tools/lint/go.mod
 $(CACHE)/buf: tools/go.mod
 	@tools/build.sh buf
 
-.PHONY: help run build test test-real proof fuzz check fmt lint generate bench bench-go real-up real-down tidy clean
+.PHONY: help run build test test-real proof fuzz check fmt lint generate baseline bench bench-go real-up real-down tidy clean

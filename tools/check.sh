@@ -38,6 +38,11 @@ lint() {
   tools/build.sh golangci-lint && make lint
 }
 
+# protobuf: follows buf's rules, and reads and writes what the last release did.
+protobuf() {
+  tools/build.sh buf && tools/protobuf.sh proto
+}
+
 # generated: the files that "make generate" writes are what it would write. Compares
 # before and after rather than with the last commit, so that work in hand is no fault.
 generated() {
@@ -136,6 +141,7 @@ step "deployments: Compose, Kubernetes, rules, dashboards" deployments
 step "alerts fire for their faults" alerts
 step "the upstream client stands alone" stranger
 step "linters" lint
+step "protobuf: lint, nothing broken since the last release" protobuf
 step "generated files" generated
 step "known vulnerabilities" vulnerabilities
 
