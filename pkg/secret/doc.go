@@ -1,6 +1,6 @@
 // Package secret seals the secrets of subscriptions: signing secrets and header
-// values. Only admin and senders hold the keyset; topics, database, router and
-// backups see cipher text.
+// values. Only admin and senders hold the keyset, and projectors for the digests of
+// what was erased; topics, database, router and backups see cipher text.
 //
 // Guarantees: what was sealed for one field of one subscription opens for that
 // field of that subscription only (AES-256-GCM with both as associated data);

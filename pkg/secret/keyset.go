@@ -54,6 +54,7 @@ type Keyset struct {
 	aead    tink.AEAD
 	primary uint32
 	ids     map[uint32]bool
+	macs    map[uint32][]byte
 }
 
 // NewKeyset makes a keyset with one new key, in the JSON form for a file or
@@ -129,6 +130,9 @@ func Open(keysetJSON []byte) (*Keyset, error) {
 	}
 	if k.aead, err = aead.New(handle); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyset, err)
+	}
+	if k.macs, err = macKeys(handle, k.ids); err != nil {
+		return nil, err
 	}
 	return k, nil
 }
