@@ -80,7 +80,7 @@ func (f *flags) choose(cmd *cobra.Command) {
 }
 
 func (f *flags) job() (*job, error) {
-	from, to, err := span(f.from, f.to, time.Now().UTC())
+	from, to, err := Span(f.from, f.to, time.Now().UTC())
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (j *job) ready(ctx context.Context) (map[int32][]int64, counts, error) {
 }
 
 func (f *flags) planned(ctx context.Context, a *client.Client) (*row, error) {
-	from, to, err := span(f.from, f.to, time.Now().UTC())
+	from, to, err := Span(f.from, f.to, time.Now().UTC())
 	if err != nil {
 		return nil, err
 	}

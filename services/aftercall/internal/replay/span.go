@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// span reads --from and --to; --from may hold both, as @t1:t2.
-func span(from, to string, now time.Time) (time.Time, time.Time, error) {
+// Span reads --from and --to; --from may hold both, as @t1:t2.
+func Span(from, to string, now time.Time) (time.Time, time.Time, error) {
 	if rest, ok := strings.CutPrefix(from, "@"); ok {
 		from = rest
 		for i := range rest { // times hold colons too: the first cut that reads well counts

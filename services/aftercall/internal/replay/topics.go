@@ -20,6 +20,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
 // States by the history topic.
@@ -106,7 +107,7 @@ func (j *job) chosen(ctx context.Context, c kafka.Config) (map[int32][]int64, co
 	}
 	first := map[pair]bool{}
 	out, n := map[int32][]int64{}, counts{}
-	err = readRange(ctx, c, j.Topic, j.Start, j.End, func(r *kgo.Record) error {
+	err = broker.ReadRange(ctx, c, j.Topic, j.Start, j.End, func(r *kgo.Record) error {
 		d, err := record.OpenAs[*aftercallv1.Delivery](r)
 		if err != nil {
 			return nil //nolint:nilerr // what cannot be read is not ours to send again
@@ -166,7 +167,7 @@ func (j *job) history(ctx context.Context, c kafka.Config) (map[string]string, m
 	words := map[aftercallv1.DeliveryState]string{aftercallv1.DeliveryState_DELIVERY_STATE_DELIVERED: delivered, aftercallv1.DeliveryState_DELIVERY_STATE_GIVEN_UP: givenUp,
 		aftercallv1.DeliveryState_DELIVERY_STATE_STOPPED: stopped, aftercallv1.DeliveryState_DELIVERY_STATE_WAITING: waiting}
 	rank := map[string]int{waiting: 1, stopped: 2, givenUp: 2, delivered: 3}
-	err = readRange(ctx, c, topic.History, from, to, func(r *kgo.Record) error {
+	err = broker.ReadRange(ctx, c, topic.History, from, to, func(r *kgo.Record) error {
 		m, err := record.Open(r)
 		if err != nil {
 			return nil //nolint:nilerr // a newer kind says nothing of deliveries' ends
@@ -247,7 +248,7 @@ func (j *job) send(ctx context.Context, c kafka.Config, offsets map[int32][]int6
 		if len(pick) == 0 {
 			continue
 		}
-		err := readRange(ctx, c, j.Topic, map[int32]int64{partition: j.Next[partition]}, map[int32]int64{partition: j.End[partition]}, func(r *kgo.Record) error {
+		err := broker.ReadRange(ctx, c, j.Topic, map[int32]int64{partition: j.Next[partition]}, map[int32]int64{partition: j.End[partition]}, func(r *kgo.Record) error {
 			if !pick[r.Offset] {
 				return nil
 			}
@@ -274,49 +275,6 @@ func (j *job) send(ctx context.Context, c kafka.Config, offsets map[int32][]int6
 	}
 	j.Done = true
 	return save()
-}
-
-// readRange reads a topic's committed records from offsets (inclusive) to others
-// (exclusive).
-func readRange(ctx context.Context, c kafka.Config, name string, from, to map[int32]int64, fn func(*kgo.Record) error) error {
-	left := map[int32]int64{}
-	at := map[int32]kgo.Offset{}
-	for p, end := range to {
-		if from[p] < end {
-			left[p], at[p] = end, kgo.NewOffset().At(from[p])
-		}
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	client, err := kgo.NewClient(append(c.Opts(), kgo.KeepControlRecords(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{name: at}))...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
-		var failed error
-		fetches.EachRecord(func(r *kgo.Record) {
-			end, reading := left[r.Partition]
-			if !reading || failed != nil {
-				return
-			}
-			if r.Offset < end && !r.Attrs.IsControl() {
-				failed = fn(r)
-			}
-			if r.Offset >= end-1 {
-				delete(left, r.Partition)
-			}
-		})
-		if failed != nil {
-			return failed
-		}
-	}
-	return nil
 }
 
 // save writes the job's file whole, or not at all.

@@ -103,13 +103,13 @@ func TestTimesAreReadAsRpkReadsThem(t *testing.T) {
 		{"-2h", "now", "10:00 12:00"}, {"@-2h:-1h", "now", "10:00 11:00"}, {"@2026-01-31T08:00:00Z:2026-01-31T09:30:00Z", "now", "08:00 09:30"},
 		{"2026-01-31", "1h", "00:00 11:00"}, {"1769846400000", "end", "08:00 12:00"},
 	} {
-		from, to, err := span(c.from, c.to, now)
+		from, to, err := Span(c.from, c.to, now)
 		if got := from.Format("15:04") + " " + to.Format("15:04"); err != nil || got != c.want {
 			t.Errorf("%s, %s: %s, %v, want %s", c.from, c.to, got, err, c.want)
 		}
 	}
 	for _, from := range []string{"yesterday", "@a:b", "now", ""} {
-		if _, _, err := span(from, "now", now); err == nil {
+		if _, _, err := Span(from, "now", now); err == nil {
 			t.Errorf("%q is taken", from)
 		}
 	}

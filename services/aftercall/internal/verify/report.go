@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // kept is how many offenders of one kind are named.
@@ -32,15 +33,32 @@ func (v Violation) String() string {
 type Report struct {
 	Violations []Violation
 
-	// CDRs acknowledged, and what became of them.
-	CDRs, Events, Duplicates, Rejections int
+	// CDRs acknowledged, and what became of them. The router has yet to come to
+	// Unrouted ones.
+	CDRs, Events, Duplicates, Rejections, Unrouted int
 	// Deliveries by the state in which history leaves them.
 	Deliveries, Delivered, GivenUp, Stopped, Waiting, Queued int
+	// NextDue and LastDue are when the first and the last of those that wait are
+	// due, where that is known.
+	NextDue, LastDue time.Time
 	// Attempts on record, Deferrals on record.
 	Attempts, Deferrals int
 	// Requests at the receivers; Repeats of them had been made before; Unrecorded
-	// have no attempt.
-	Requests, Repeats, Unrecorded int
+	// have no attempt; of Unsigned the signature could not be checked.
+	Requests, Repeats, Unrecorded, Unsigned int
+}
+
+// wait notes when something that waits is due.
+func (r *Report) wait(due time.Time) {
+	if due.IsZero() {
+		return
+	}
+	if r.NextDue.IsZero() || due.Before(r.NextDue) {
+		r.NextDue = due
+	}
+	if due.After(r.LastDue) {
+		r.LastDue = due
+	}
 }
 
 // Err is nil when every invariant holds.
