@@ -64,8 +64,8 @@ func Accesses() []Access {
 			Joins: []string{GroupProjector},
 		},
 		{
-			Service: "admin", Why: "subscriptions, tests, resends and replays",
-			Reads:   append(DelayTopics(), Subscriptions),
+			Service: "admin", Why: "subscriptions, tests, resends and replays; attempts as they come",
+			Reads:   append(DelayTopics(), History, Subscriptions),
 			Writes:  []string{CDRTest, CDRSystem, Deliveries, Subscriptions},
 			Watches: []string{GroupRouter, GroupSender, GroupMover},
 		},

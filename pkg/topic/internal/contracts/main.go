@@ -31,6 +31,8 @@ var documents = []struct {
 	make func(root string, before []byte) ([]byte, error)
 }{
 	{"proto/asyncapi.yaml", func(root string, _ []byte) ([]byte, error) { return asyncAPI(root) }},
+	{"deployments/kafka/acls.sh", func(string, []byte) ([]byte, error) { return acls(), nil }},
+	{"docs/operations.md", func(_ string, before []byte) ([]byte, error) { return operations(before) }},
 }
 
 func write(root string) error {
