@@ -130,6 +130,24 @@ func TestTheDocumentedPythonSnippetArrives(t *testing.T) {
 	})
 }
 
+func TestTheDocumentedJavaSnippetArrives(t *testing.T) {
+	clients := os.Getenv("AFTERCALL_TEST_KAFKA_HOME")
+	need(t, clients != "", "Kafka's Java client", "make real-up, then make test-real")
+	modules, err := exec.CommandContext(t.Context(), "java", "--list-modules").Output()
+	need(t, err == nil && strings.Contains(string(modules), "jdk.compiler@"), "a Java compiler", "apt-get install openjdk-17-jdk-headless")
+	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
+		for _, code := range snippets(t, "java", c.Brokers[0]) {
+			file := filepath.Join(t.TempDir(), "CdrProducer.java")
+			if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// Source files are UTF-8 by themselves only from Java 18 on.
+			execute(t, "java", "-Dfile.encoding=UTF-8", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(clients, "*"), file)
+		}
+		wantCalls(t, c, "queue java-1 key=java-1 id=java-1")
+	})
+}
+
 func TestTheDocumentedKcatSnippetsArrive(t *testing.T) {
 	_, err := exec.LookPath("kcat")
 	need(t, !errors.Is(err, exec.ErrNotFound), "kcat", "apt-get install kcat")
