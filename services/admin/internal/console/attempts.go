@@ -27,6 +27,8 @@ type attemptRow struct {
 	State                                state
 	HTTP, Latency                        string
 	NextRetry                            time.Time
+	// OfAll is a row of the list of all webhooks, which names its own.
+	OfAll bool
 }
 
 type attemptFilter struct {
@@ -144,7 +146,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 			break
 		}
 		for _, a := range rows {
-			page.Rows = append(page.Rows, rowOf(a))
+			page.Rows = append(page.Rows, rowOf(a, page.Subscription == nil))
 		}
 		page.Pager = pagerOf(r, next)
 		page.ExportCSV, page.ExportJSON = exportHref(q, query.SubscriptionID, export.CSV), exportHref(q, query.SubscriptionID, export.NDJSON)
@@ -198,9 +200,9 @@ func pagerOf(r *http.Request, next string) pager {
 	return p
 }
 
-func rowOf(a store.Attempt) attemptRow {
+func rowOf(a store.Attempt, ofAll bool) attemptRow {
 	row := attemptRow{ID: a.AttemptID, SubscriptionID: a.SubscriptionID, SubscriptionName: a.SubscriptionName, At: a.StartedAt, EventType: shortType(a.EventType), Cause: causeWords(a.Cause),
-		CallID: a.CallID, CallHref: callHref(a.CallID), Attempt: attemptText(a.Attempt, a.AttemptsAllowed), State: resultState(a.Result, a.Reason), HTTP: httpText(a.HTTPStatus), Latency: "–", NextRetry: a.NextAttemptAt}
+		CallID: a.CallID, CallHref: callHref(a.CallID), Attempt: attemptText(a.Attempt, a.AttemptsAllowed), State: resultState(a.Result, a.Reason), HTTP: httpText(a.HTTPStatus), Latency: "–", NextRetry: a.NextAttemptAt, OfAll: ofAll}
 	if a.Result != "not_sent" {
 		row.Latency = duration(time.Duration(a.DurationMS) * time.Millisecond)
 	}
