@@ -38,7 +38,7 @@ func small() Options {
 
 func onStage[T any](t *testing.T, work func(ctx context.Context, r *receiver, at place) (T, error)) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var out T
 	if err := small().at(ctx, onEmbedded, func(ctx context.Context, at place) error {

@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
@@ -36,11 +34,7 @@ func newOneProcess(t *testing.T, data, eventType string, o listen.Options, flags
 	d := &oneProcess{t: t, folder: t.TempDir(), data: data, console: freeAddress(t), broker: freeAddress(t), sample: freeAddress(t), receiver: newReceiver(t, o), eventType: eventType}
 	p := d.begin(flags...)
 	d.ready(p)
-	token, err := os.ReadFile(filepath.Join(data, "admin.token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &api{t: t, base: "http://" + d.console + "/api/v1", token: strings.TrimSpace(string(token))}
+	a := apiAt(t, d)
 	d.webhook = a.subscription(map[string]any{"name": "kept", "endpoint": d.receiver.URL + "/ok", "events": []string{eventType}, "signing_secret": signingSecret})
 	a.do(http.MethodGet, "/subscriptions", nil, &d.samples)
 	d.upstream = newUpstream(t, d.kafka())
