@@ -74,6 +74,7 @@ var pruned = []struct {
 	{table: "endpoint_changes", column: "at", and: `and exists (select 1 from endpoint_changes later
 		where later.subscription_id = endpoint_changes.subscription_id and (later.at, later.change_id) > (endpoint_changes.at, endpoint_changes.change_id))`},
 	{table: "subscription_hours", column: "hour"},
+	{table: "source_minutes", column: "minute"},
 	{table: "audit", column: "at", audit: true},
 	{table: "replays", column: "created_at", and: "and ended_at is not null", audit: true},
 }

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestHealthCountsWhatCameAndSaysHowStaleItIs(t *testing.T) {
 		}
 		page := b.signIn().get("/health").want(t, http.StatusOK)
 		checkPage(t, "/health", page)
-		for _, text := range []string{"as of 5 min ago: the projector is behind", "1, the oldest queued", "left alone", "&lt;script&gt;busy", "/webhooks/" + id} {
+		for _, text := range []string{"as of 5 min ago: the projector is behind", "1, the oldest queued", "Oldest unsent", "not known yet", "left alone", "&lt;script&gt;busy", "/webhooks/" + id} {
 			if !strings.Contains(page.body, text) {
 				t.Errorf("the page does not say %q", text)
 			}
@@ -78,6 +79,45 @@ func TestHealthCountsWhatCameAndSaysHowStaleItIs(t *testing.T) {
 		}
 		for _, s := range report.Sources {
 			if is := s.Topic == topic.CDRQueue; is != (s.LastHour == 2) || is == s.Last.IsZero() {
+				t.Errorf("of a source it says %+v", s)
+			}
+		}
+	})
+}
+
+func TestHealthComparesTheLastHourWithLastWeek(t *testing.T) {
+	onBothStores(t, func(t *testing.T, b *bundle) {
+		batch := &store.Batch{}
+		came := func(source string, n int, at time.Time) {
+			for i := range n {
+				id := fmt.Sprintf("evt_%s_%d_%d", source, at.Unix(), i)
+				batch.Events = append(batch.Events, &aftercallv1.Event{EventId: id, CallId: id, OccurredAt: timestamppb.New(at), RoutedAt: timestamppb.New(at), Position: &aftercallv1.Position{Topic: source, Offset: at.Unix() + int64(i)}})
+			}
+		}
+		now, week := time.Now(), 7*24*time.Hour
+		came(topic.CDRQueue, 30, now.Add(-week-20*time.Minute))
+		came(topic.CDRQueue, 31, now.Add(-10*time.Minute))
+		came(topic.CDRIvr, 25, now.Add(-week-20*time.Minute))
+		came(topic.CDRAgent, 3, now.Add(-week-2*time.Hour))
+		if _, err := b.db.Project(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		page := b.signIn().get("/health").want(t, http.StatusOK)
+		for _, text := range []string{"as usual", "silent", ">25<", ">31<", "everything has come to its end"} {
+			if !strings.Contains(page.body, text) {
+				t.Errorf("the page does not say %q", text)
+			}
+		}
+		var report struct {
+			Sources []struct {
+				Topic    string
+				LastHour int64  `json:"last_hour"`
+				LastWeek *int64 `json:"same_hour_last_week"`
+			}
+		}
+		b.api("GET", "/health-report", "").want(t, http.StatusOK).into(t, &report)
+		for _, s := range report.Sources {
+			if s.LastWeek == nil || s.Topic == topic.CDRQueue && (*s.LastWeek != 30 || s.LastHour != 31) {
 				t.Errorf("of a source it says %+v", s)
 			}
 		}

@@ -25,7 +25,7 @@ func TestTheListOfWebhooksComesInPagesAndIsFiltered(t *testing.T) {
 		t.Errorf("the second page has %d rows", n)
 	}
 	for query, want := range map[string]string{"q=hook+01": "10 webhooks", "state=off": "1 webhook<", "state=active": "102 webhooks", "event=App.QueueWebhook&q=receiver.example%2F9": "11 webhooks", "event=App.TestWebhook": "No webhook matches"} {
-		if page := br.get("/webhooks?" + query).want(t, http.StatusOK); !strings.Contains(page.body, want) {
+		if page := br.get("/webhooks?"+query).want(t, http.StatusOK); !strings.Contains(page.body, want) {
 			t.Errorf("%s does not say %q", query, want)
 		}
 	}

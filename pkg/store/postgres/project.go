@@ -121,7 +121,7 @@ func (w *write) all(r *reduce.Rows, t reduce.Clock) (n store.Projected, err erro
 	steps := []func() error{
 		func() error { return w.offsets(r.Offsets, t) },
 		func() (err error) { n.Events, err = w.events(r, t); return },
-		func() (err error) { _, err = w.merge(r.RepeatTable()); return },
+		func() error { return w.repeats(r.RepeatTable()) },
 		func() (err error) { _, err = w.merge(r.DecisionTable(t)); return },
 		func() (err error) { n.Deliveries, err = w.merge(r.DeliveryTable(t)); return },
 		func() (err error) { n.Attempts, err = w.attempts(r.AttemptTable(t)); return },
@@ -236,7 +236,10 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 		return 0, fmt.Errorf("reading known events: %w", err)
 	}
 	r.Meet(known)
-	err = w.tx.QueryRow(w.ctx, `with written as (`+insert(events, from)+` returning event_id, xmax = 0 as fresh),
+	err = w.tx.QueryRow(w.ctx, `with written as (`+insert(events, from)+` returning event_id, src_topic, occurred_at, xmax = 0 as fresh),
+		counted as (insert into source_minutes (minute, topic, n, repeats, last_at)
+			select date_trunc('minute', occurred_at, 'UTC'), src_topic, count(*), 0, max(occurred_at) from written
+			where fresh and src_topic <> '' group by 1, 2 order by 1, 2 `+reduce.MinutesConflict+`),
 		kept as (insert into payloads (event_id, stored_at, payload)
 			select i.event_id, i.routed_at, i.payload from pg_temp.`+from+` i join written using (event_id) order by 1
 			on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload)
@@ -245,6 +248,26 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 		return 0, fmt.Errorf("writing events: %w", err)
 	}
 	return added, nil
+}
+
+// repeats writes where further records of events stand, and counts those that
+// are new into the minutes of their events.
+func (w *write) repeats(t reduce.Table) error {
+	if t.Len == 0 {
+		return nil
+	}
+	from, err := w.stage(t, "")
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.Exec(w.ctx, `with written as (`+insert(t, from)+` returning event_id, src_topic)
+		insert into source_minutes (minute, topic, n, repeats, last_at)
+			select date_trunc('minute', e.occurred_at, 'UTC'), w.src_topic, 0, count(*), max(e.occurred_at) from written w
+			join events e on e.event_id = w.event_id where w.src_topic <> '' group by 1, 2 order by 1, 2 `+reduce.MinutesConflict)
+	if err != nil {
+		return fmt.Errorf("writing repeats: %w", err)
+	}
+	return nil
 }
 
 // known locks and reads the events of a batch that the store has already, by id.

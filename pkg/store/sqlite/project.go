@@ -78,7 +78,7 @@ func (w *write) all(r *reduce.Rows) (n store.Projected, err error) {
 	steps := []func() error{
 		func() error { return w.offsets(r.Offsets) },
 		func() (err error) { n.Events, err = w.events(r); return },
-		func() (err error) { _, err = w.insert(r.RepeatTable()); return },
+		func() error { return w.repeats(r) },
 		func() (err error) { _, err = w.insert(r.DecisionTable(w.clock)); return },
 		func() (err error) { n.Deliveries, err = w.deliveries(r); return },
 		func() (err error) { n.Attempts, err = w.attempts(r); return },
@@ -155,7 +155,14 @@ func (w *write) events(r *reduce.Rows) (int64, error) {
 	if _, err := w.insert(table); err != nil {
 		return 0, err
 	}
-	return int64(len(r.Events) - len(known)), nil
+	counts := minutes{}
+	for i := range r.Events {
+		e := &r.Events[i]
+		if _, there := known[e.EventID]; !there {
+			counts.add(e.Position.Topic, e.OccurredAt, 1, 0)
+		}
+	}
+	return int64(len(r.Events) - len(known)), w.count(counts)
 }
 
 // An event's row holds its payload.

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"a requested delivery exists before its first attempt", requested},
 		{"an attempt keeps its detail", attemptDetail},
 		{"statistics count each attempt once and leave tests out", statistics},
+		{"the health counts what came in, without reading the events", healthCounts},
 		{"subscriptions change by version", subscriptions},
 		{"a subscription tells when it was off last", lastOff},
 		{"a disable request counts for its version only", disableRequests},

@@ -59,6 +59,10 @@ const doNothing = `on conflict do nothing`
 // HoursConflict adds up the counters of subscription_hours.
 const HoursConflict = `on conflict (subscription_id, hour, cause, result, latency_bucket) do update set n = subscription_hours.n + excluded.n`
 
+// MinutesConflict adds up the counters of source_minutes.
+const MinutesConflict = `on conflict (minute, topic) do update set n = source_minutes.n + excluded.n, repeats = source_minutes.repeats + excluded.repeats,
+	last_at = case when excluded.last_at > source_minutes.last_at then excluded.last_at else source_minutes.last_at end`
+
 // Columns of deliveries: those that any record fills in, and the two groups that
 // change together, each with what orders it.
 const (

@@ -21,6 +21,7 @@ type HealthReport struct {
 	Stuck      []StuckTopic    `json:"stuck" doc:"Topics on which a transaction stays open."`
 	Waiting    int64           `json:"waiting" doc:"Deliveries that wait for their next attempt."`
 	Oldest     *wire.Time      `json:"oldest_waiting,omitempty" doc:"When the oldest of them was queued."`
+	Unsent     *wire.Time      `json:"oldest_unsent,omitempty" doc:"When the oldest delivery was queued that has not come to its end, tried or not."`
 	ViewAge    *float64        `json:"view_age_s,omitempty" doc:"How far these figures are behind Kafka; missing before anything was projected."`
 	Breakers   []BreakerHealth `json:"breakers" doc:"Endpoints that are left alone; at most 200."`
 	Duplicates int64           `json:"duplicates_24h"`
@@ -32,6 +33,7 @@ type SourceHealth struct {
 	Topic    string     `json:"topic"`
 	Last     *wire.Time `json:"last_at,omitempty" doc:"When the last CDR of the last 24 h happened."`
 	LastHour int64      `json:"last_hour"`
+	LastWeek *int64     `json:"same_hour_last_week,omitempty" doc:"The same hour a week ago; missing while the store does not reach back so far."`
 }
 
 // GroupLag is a consumer group.
@@ -68,14 +70,18 @@ func (a *API) healthReport() {
 
 func healthOf(r health.Report) HealthReport {
 	out := HealthReport{At: wire.At(r.At), Version: r.Version, Sources: []SourceHealth{}, Groups: []GroupLag{}, Stuck: []StuckTopic{}, Breakers: []BreakerHealth{},
-		Waiting: r.Waiting, Oldest: maybe(r.Oldest), Rejected: r.Rejected}
+		Waiting: r.Waiting, Oldest: maybe(r.Oldest), Unsent: maybe(r.OldestUnsent), Rejected: r.Rejected}
 	if r.Viewed {
 		age := r.Age.Seconds()
 		out.ViewAge = &age
 	}
 	for _, s := range r.Sources {
 		out.Duplicates += s.Duplicates
-		out.Sources = append(out.Sources, SourceHealth{Topic: s.Topic, Last: maybe(s.Last), LastHour: s.LastHour})
+		row := SourceHealth{Topic: s.Topic, Last: maybe(s.Last), LastHour: s.LastHour}
+		if r.WeekKnown {
+			row.LastWeek = &s.HourLastWeek
+		}
+		out.Sources = append(out.Sources, row)
 	}
 	for _, g := range r.Groups {
 		lag := GroupLag{Group: g.Name}

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/services/admin/internal/health"
 )
 
@@ -11,8 +12,32 @@ type groupRow struct {
 	State state
 }
 
+// sourceRow is a source topic; Week compares its last hour with the same hour of
+// last week.
+type sourceRow struct {
+	store.SourceHealth
+	Week      state
+	WeekKnown bool
+}
+
+// compared says how an hour stands to the same hour a week before. Few records
+// differ by chance; a topic that has fallen silent does not.
+func compared(now, then int64) state {
+	const few = 20
+	switch {
+	case then >= few && now == 0:
+		return state{"silent", "bad", "cross"}
+	case then < few || now*2 >= then && now <= then*2:
+		return state{"as usual", "ok", "tick"}
+	case now < then:
+		return state{"less than half", "wait", "clock"}
+	}
+	return state{"more than double", "info", "ring"}
+}
+
 type healthPage struct {
 	base
+	Sources    []sourceRow
 	Problem    string
 	Report     health.Report
 	View       state
@@ -49,6 +74,7 @@ func (c *Console) showHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, s := range report.Sources {
 		page.Duplicates += s.Duplicates
+		page.Sources = append(page.Sources, sourceRow{s, compared(s.LastHour, s.HourLastWeek), report.WeekKnown})
 	}
 	return c.render(w, r, status, "health", page)
 }
