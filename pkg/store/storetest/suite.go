@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"an attempt keeps its detail", attemptDetail},
 		{"statistics count each attempt once and leave tests out", statistics},
 		{"the health counts what came in, without reading the events", healthCounts},
+		{"charts count each attempt in its bucket and leave tests out", charts},
 		{"subscriptions change by version", subscriptions},
 		{"a subscription tells when it was off last", lastOff},
 		{"a disable request counts for its version only", disableRequests},

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aftercall/aftercall/pkg/store"
@@ -84,5 +85,135 @@ func healthCounts(t *testing.T, db *store.DB) {
 	project(t, db, &store.Batch{Attempts: []*store.AttemptAt{attemptOf("a1", "d1", 1, now.Add(-time.Minute), delivered)}})
 	if h := read(); !h.OldestUnsent.Equal(now.Add(-2 * time.Hour)) {
 		t.Errorf("the oldest unsent is now of %v", h.OldestUnsent)
+	}
+}
+
+// charts of a webhook that was fine, then failed, then was left alone.
+func charts(t *testing.T, db *store.DB) {
+	now := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
+	const notSent = aftercallv1.Attempt_RESULT_NOT_SENT
+	b := &store.Batch{}
+	add := func(id string, at time.Time, change func(*aftercallv1.Attempt)) {
+		a := attemptOf(id, "dlv_"+id, 1, at, delivered)
+		if change != nil {
+			change(a.Attempt)
+		}
+		b.Attempts = append(b.Attempts, a)
+	}
+	failed := func(status int32, class aftercallv1.Attempt_ErrorClass) func(*aftercallv1.Attempt) {
+		return func(a *aftercallv1.Attempt) {
+			a.Result, a.HttpStatus, a.ErrorClass, a.State = aftercallv1.Attempt_RESULT_FAILED, status, class, waiting
+			a.NextAttemptAt, a.FirstQueuedAt = timestamppb.New(now.Add(time.Minute)), timestamppb.New(a.StartedAt.AsTime().Add(-time.Minute))
+		}
+	}
+	for i := range 100 {
+		add(fmt.Sprintf("ok%03d", i), now.Add(-10*time.Minute), func(a *aftercallv1.Attempt) {
+			a.Timings.Total = durationpb.New(time.Duration(i+1) * time.Millisecond)
+		})
+	}
+	for i := range 3 {
+		add(fmt.Sprintf("f%d", i), now.Add(-3*time.Minute), failed(503, aftercallv1.Attempt_ERROR_CLASS_STATUS))
+	}
+	add("slow", now.Add(-5*time.Hour), failed(0, aftercallv1.Attempt_ERROR_CLASS_TIMEOUT))
+	add("gone", now.Add(-5*time.Hour), func(a *aftercallv1.Attempt) { a.Result, a.HttpStatus, a.State = notSent, 0, givenUp })
+	add("long", now.Add(-6*24*time.Hour), nil)
+	add("older", now.Add(-8*24*time.Hour), nil)
+	// None of these is of this webhook's calls.
+	add("test", now.Add(-time.Minute), func(a *aftercallv1.Attempt) {
+		failed(500, aftercallv1.Attempt_ERROR_CLASS_STATUS)(a)
+		a.Cause, a.State, a.NextAttemptAt = aftercallv1.Cause_CAUSE_TEST, givenUp, nil
+	})
+	add("other", now.Add(-time.Minute), func(a *aftercallv1.Attempt) { a.SubscriptionId = "sub_2" })
+	change := func(id string, kind aftercallv1.EndpointChange_Kind, at time.Time) {
+		b.Changes = append(b.Changes, &aftercallv1.EndpointChange{ChangeId: id, SubscriptionId: "sub_1", Kind: kind, Reason: "5 in a row", At: timestamppb.New(at), Until: timestamppb.New(at.Add(time.Hour))})
+	}
+	opened, closed := aftercallv1.EndpointChange_KIND_BREAKER_OPENED, aftercallv1.EndpointChange_KIND_BREAKER_CLOSED
+	change("c1", opened, now.Add(-30*time.Hour))
+	change("c2", closed, now.Add(-22*time.Hour-20*time.Minute))
+	change("c3", opened, now.Add(-2*time.Minute))
+	project(t, db, b)
+	project(t, db, b)
+
+	sum := func(c *store.Charts) (delivered, failed, notSent int64) {
+		for _, b := range c.Buckets {
+			delivered, failed, notSent = delivered+b.Delivered, failed+b.Failed, notSent+b.NotSent
+		}
+		return
+	}
+	read := func(rangeName string) *store.Charts {
+		t.Helper()
+		q, ok := store.ChartOf("sub_1", rangeName, now)
+		if !ok {
+			t.Fatalf("there is no range %s", rangeName)
+		}
+		c, err := db.Charts(ctx, q)
+		must(t, err)
+		return c
+	}
+	for name, want := range map[string]struct {
+		buckets                    int
+		delivered, failed, notSent int64
+		codes, errors              string
+	}{
+		"1h":  {30, 100, 3, 0, "[{200 100} {503 3}]", "[{status 3}]"},
+		"24h": {24, 100, 4, 1, "[{200 100} {503 3}]", "[{status 3} {timeout 1}]"},
+		"7d":  {28, 101, 4, 1, "[{200 101} {503 3}]", "[{status 3} {timeout 1}]"},
+	} {
+		c := read(name)
+		delivered, failed, notSent := sum(c)
+		if len(c.Buckets) != want.buckets || delivered != want.delivered || failed != want.failed || notSent != want.notSent || fmt.Sprint(c.Codes) != want.codes || fmt.Sprint(c.Errors) != want.errors {
+			t.Errorf("in %s there are %d buckets, %d delivered, %d failed, %d not sent, %v, %v, want %+v", name, len(c.Buckets), delivered, failed, notSent, c.Codes, c.Errors, want)
+		}
+		if !c.CodesFrom.Equal(c.From) || !c.BucketsFrom.Equal(c.From) || c.To.Before(now) {
+			t.Errorf("in %s the counts begin at %v and %v, the range is %v to %v", name, c.CodesFrom, c.BucketsFrom, c.From, c.To)
+		}
+		var busy *store.ChartBucket
+		for i := range c.Buckets {
+			if b := &c.Buckets[i]; b.Delivered >= 100 {
+				busy = b
+			} else if b.Delivered+b.Failed == 0 && b.P99 != 0 {
+				t.Errorf("in %s an empty bucket took %v", name, b.P99)
+			}
+		}
+		if busy == nil || busy.P50 < 48*time.Millisecond || busy.P50 > 56*time.Millisecond || busy.P95 < 90*time.Millisecond || busy.P95 > 106*time.Millisecond || busy.P99 < busy.P95 {
+			t.Errorf("in %s the busy bucket is %+v", name, busy)
+		} else if at := now.Add(-10 * time.Minute); at.Before(busy.At) || !at.Before(busy.At.Add(c.Step)) {
+			t.Errorf("in %s the busy bucket is that of %v", name, busy.At)
+		}
+		if c.Waiting.N != 4 || !c.Waiting.Oldest.Equal(now.Add(-5*time.Hour-time.Minute)) || !c.Waiting.Next.Equal(now.Add(time.Minute)) {
+			t.Errorf("what waits is %+v", c.Waiting)
+		}
+		if c.Breaker == nil || c.Breaker.Reason != "5 in a row" || !c.Breaker.Until.Equal(now.Add(58*time.Minute)) {
+			t.Errorf("the breaker is %+v", c.Breaker)
+		}
+		// Left alone from 30 to 22 h 20 min ago, and for two minutes now.
+		for i, h := range c.Hours {
+			want := store.HourHealth{At: now.Truncate(time.Hour).Add(time.Duration(i-23) * time.Hour)}
+			switch i {
+			case 0, 1:
+				want.LeftAlone = true
+			case 18:
+				want.Failed = 1
+			case 23:
+				want.Delivered, want.Failed, want.LeftAlone = 100, 3, true
+			}
+			if h != want {
+				t.Errorf("hour %d is %+v, want %+v", i, h, want)
+			}
+		}
+	}
+	project(t, db, &store.Batch{Changes: []*aftercallv1.EndpointChange{{ChangeId: "c4", SubscriptionId: "sub_1", Kind: closed, At: timestamppb.New(now)}}})
+	if c := read("1h"); c.Breaker != nil {
+		t.Errorf("after it closed the breaker is %+v", c.Breaker)
+	}
+	if _, ok := store.ChartOf("sub_1", "2h", now); ok {
+		t.Error("any range is taken")
+	}
+	q, _ := store.ChartOf("sub_none", "24h", now)
+	if c, err := db.Charts(ctx, q); err != nil || len(c.Buckets) != 24 || c.Waiting.N != 0 || c.Breaker != nil || c.Codes != nil {
+		t.Errorf("of an unknown webhook: %+v, %v", c, err)
+	}
+	if _, err := db.Charts(ctx, store.ChartQuery{From: now, To: now}); err == nil {
+		t.Error("a range without a length is taken")
 	}
 }
