@@ -83,7 +83,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "health", "test", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "health", "test", "bulk", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -158,6 +158,7 @@ func (c *Console) routes() {
 	page("GET /audit", access.Admin, c.listAudit)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
 	c.careRoutes(page)
+	c.bulkRoutes(page)
 	page("/", access.Read, func(http.ResponseWriter, *http.Request) error { return problem.NotFound("page") })
 }
 

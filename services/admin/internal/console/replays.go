@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -88,7 +89,9 @@ func skipTexts(m map[string]int64) []string {
 }
 
 func (c *Console) listReplays(w http.ResponseWriter, r *http.Request) error {
-	return c.replaysPage(w, r, http.StatusOK, replayForm{Mode: store.ReplayRecover, From: c.Now().UTC().Add(-24 * time.Hour).Format("2006-01-02T15:04"), Subscription: r.URL.Query().Get("subscription")})
+	q := r.URL.Query()
+	from := cmp.Or(q.Get("from"), c.Now().UTC().Add(-24*time.Hour).Format(minuteLayout))
+	return c.replaysPage(w, r, http.StatusOK, replayForm{Mode: store.ReplayRecover, From: from, To: q.Get("to"), Subscription: q.Get("subscription")})
 }
 
 func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request, status int, form replayForm) error {

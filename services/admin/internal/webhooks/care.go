@@ -31,6 +31,15 @@ type PauseInput struct {
 // amend changes a subscription as it is now and publishes it. version 0 stands
 // for whatever is current: then somebody's change in between is no obstacle.
 func (s *Service) amend(ctx context.Context, id string, version int64, by store.Actor, change func(*subscription.Subscription) error) (*Saved, error) {
+	next, err := s.alter(ctx, id, version, by, change)
+	if err != nil {
+		return nil, err
+	}
+	return &Saved{Subscription: next, Published: s.publish(ctx, id)}, nil
+}
+
+// alter is amend that leaves publishing to its caller.
+func (s *Service) alter(ctx context.Context, id string, version int64, by store.Actor, change func(*subscription.Subscription) error) (*subscription.Subscription, error) {
 	const tries = 5
 	for try := 1; ; try++ {
 		current, err := s.live(ctx, id)
@@ -52,7 +61,7 @@ func (s *Service) amend(ctx context.Context, id string, version int64, by store.
 		if err != nil {
 			return nil, err
 		}
-		return &Saved{Subscription: &next, Published: s.publish(ctx, id)}, nil
+		return &next, nil
 	}
 }
 

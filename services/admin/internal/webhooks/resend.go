@@ -43,7 +43,14 @@ func (s *Service) ResendDelivery(ctx context.Context, deliveryID, requestID stri
 	if err != nil {
 		return nil, err
 	}
-	resent, err := s.resend(ctx, d.EventID, d.SubscriptionID, requestID, o, by)
+	resent, made, err := s.resend(ctx, d.EventID, d.SubscriptionID, requestID, o, by)
+	if made != nil {
+		detail := map[string]string{"event": d.EventID, "subscription": d.SubscriptionID}
+		if made.GetWebhookId() != "" {
+			detail["webhook_id"] = made.GetWebhookId()
+		}
+		s.audit(context.WithoutCancel(ctx), by, "delivery.resent", resent.DeliveryID, detail)
+	}
 	if err != nil || !o.StopWaiting || ended(d.State) {
 		return resent, err
 	}
@@ -96,13 +103,14 @@ func (s *Service) ResendAttempt(ctx context.Context, attemptID, requestID string
 	return s.ResendDelivery(ctx, a.DeliveryID, requestID, o, by)
 }
 
-func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID string, o ResendOptions, by store.Actor) (*Resent, error) {
+// resend answers the record too, where it made one: the caller audits it.
+func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID string, o ResendOptions, by store.Actor) (*Resent, *aftercallv1.Delivery, error) {
 	requestID = strings.TrimSpace(requestID)
 	if requestID == "" {
 		requestID = uuid.Must(uuid.NewV7()).String()
 	}
 	if len(requestID) > 255 || strings.ContainsFunc(requestID, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
-		return nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+		return nil, nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "An Idempotency-Key has 1 to 255 visible ASCII characters.",
 			problem.Field{Pointer: "Idempotency-Key", Code: problem.CodeInvalid, Message: "An Idempotency-Key has 1 to 255 visible ASCII characters."})
 	}
 	answer := &Resent{DeliveryID: cdr.DeliveryID(eventID, subscriptionID, "resend", requestID), EventID: eventID, RequestID: requestID}
@@ -111,27 +119,27 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 	defer s.resends.lock(answer.DeliveryID)()
 	switch _, err := s.Store.Delivery(ctx, answer.DeliveryID); {
 	case err == nil:
-		return answer, nil
+		return answer, nil, nil
 	case !errors.Is(err, store.ErrNotFound):
-		return nil, err
+		return nil, nil, err
 	}
 	sub, err := s.live(ctx, subscriptionID)
 	if err != nil {
 		if problem.From(err).Code == problem.CodeNotFound {
-			return nil, problem.New(http.StatusConflict, "subscription_deleted", "The webhook was deleted: there is nothing to send it to.")
+			return nil, nil, problem.New(http.StatusConflict, "subscription_deleted", "The webhook was deleted: there is nothing to send it to.")
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	if !sub.Active {
-		return nil, problem.New(http.StatusConflict, "subscription_inactive", "The webhook is not active, so nothing is sent to it. Switch Is Active on first.")
+		return nil, nil, problem.New(http.StatusConflict, "subscription_inactive", "The webhook is not active, so nothing is sent to it. Switch Is Active on first.")
 	}
 	event, err := s.Store.Event(ctx, eventID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	payload, err := s.Store.Payload(ctx, eventID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := s.now()
 	m := &aftercallv1.Delivery{
@@ -158,7 +166,7 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 		m.WebhookId = "evt_" + strings.TrimPrefix(answer.DeliveryID, "dlv_")
 	}
 	if err := s.produce(ctx, record.New(topic.Deliveries, record.ShardKey(m, sub.MaxConcurrency), m, now)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// It is on its way whatever the store says now: the attempt brings the row
 	// along if this fails.
@@ -166,12 +174,7 @@ func (s *Service) resend(ctx context.Context, eventID, subscriptionID, requestID
 	if err := s.Store.AddDelivery(ctx, m, by.Name); err != nil {
 		s.Logger.Warn("delivery.unstored", zap.String("delivery", m.GetDeliveryId()), zap.Error(err))
 	}
-	detail := map[string]string{"event": eventID, "subscription": subscriptionID}
-	if m.GetWebhookId() != "" {
-		detail["webhook_id"] = m.GetWebhookId()
-	}
-	s.audit(ctx, by, "delivery.resent", answer.DeliveryID, detail)
-	return answer, nil
+	return answer, m, nil
 }
 
 // keyed is a lock for each key in use.
@@ -211,9 +214,12 @@ func (k *keyed) lock(key string) (unlock func()) {
 
 // audit keeps who did what. A failure is logged: what was done is done.
 func (s *Service) audit(ctx context.Context, by store.Actor, action, object string, detail map[string]string) {
-	entry := store.AuditEntry{ID: uuid.Must(uuid.NewV7()).String(), At: s.now(), Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: action, Object: object, Detail: detail}
-	if err := s.Store.AddAudit(ctx, entry); err != nil {
-		s.Logger.Warn("audit.unstored", zap.String("action", action), zap.String("object", object), zap.Error(err))
+	s.enter(ctx, store.AuditEntry{ID: uuid.Must(uuid.NewV7()).String(), At: s.now(), Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: action, Object: object, Detail: detail})
+}
+
+func (s *Service) enter(ctx context.Context, e store.AuditEntry) {
+	if err := s.Store.AddAudit(ctx, e); err != nil {
+		s.Logger.Warn("audit.unstored", zap.String("action", e.Action), zap.String("object", e.Object), zap.Error(err))
 	}
 }
 

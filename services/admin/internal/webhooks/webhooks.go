@@ -86,7 +86,7 @@ type Service struct {
 	Now      func() time.Time
 	Random   io.Reader
 
-	resends keyed
+	resends, operations keyed
 }
 
 // DefaultPatience with Kafka: after it an edit is answered as saved but not yet
