@@ -17,6 +17,8 @@ type Batch struct {
 	// Requested are deliveries that somebody asked for (AddDelivery).
 	Requested []*RequestedDelivery
 	Offsets   []Offset
+	// Eraser knows what was erased; Project sets it.
+	Eraser *Eraser
 }
 
 // Len is the number of records in the batch.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +77,14 @@ func (d *DB) closure(ctx context.Context, id string, out *Call) ([]leg, error) {
 	if len(frontier) > MaxCallEvents {
 		frontier, out.Truncated = frontier[:MaxCallEvents], true
 	}
+	return grow(ctx, d.legs, frontier, out)
+}
+
+// looker finds records that name one of ids.
+type looker func(ctx context.Context, ids []any, from, to time.Time, limit int) ([]leg, error)
+
+// grow adds to records those that belong to one call with them.
+func grow(ctx context.Context, look looker, frontier []leg, out *Call) ([]leg, error) {
 	all := slices.Clone(frontier)
 	seen := map[string]bool{}
 	for _, l := range all {
@@ -101,7 +110,7 @@ func (d *DB) closure(ctx context.Context, id string, out *Call) ([]leg, error) {
 		}
 		// To includes its end, which between leaves out.
 		const limit = 4 * MaxCallEvents
-		found, err := d.legs(ctx, ids, from.Add(-CallWindow), to.Add(CallWindow+time.Microsecond), limit)
+		found, err := look(ctx, ids, from.Add(-CallWindow), to.Add(CallWindow+time.Microsecond), limit)
 		if err != nil {
 			return nil, err
 		}
@@ -125,21 +134,10 @@ func (d *DB) closure(ctx context.Context, id string, out *Call) ([]leg, error) {
 
 // legs are records that name one of ids, newest first.
 func (d *DB) legs(ctx context.Context, ids []any, from, to time.Time, limit int) ([]leg, error) {
-	f := filter{d: d, args: ids}
-	f.between("e.occurred_at", from, to)
-	in := marks(len(ids))
-	// A union rather than an or: each part has its own index.
-	text := `select e.event_id, e.occurred_at, e.call_id, e.scenario_id, e.parent_id from events e where e.event_id in (
-		select event_id from events where call_id in (` + in + `) and call_id <> ''
-		union select event_id from events where scenario_id in (` + in + `) and scenario_id <> ''
-		union select event_id from events where parent_id in (` + in + `) and parent_id <> '')`
-	for _, w := range f.where {
-		text += " and " + w
-	}
 	var out []leg
-	err := d.read(ctx, text+fmt.Sprintf(` order by e.occurred_at desc, e.event_id limit %d`, limit), f.args, func(rows *sql.Rows) error {
-		var l leg
-		err := rows.Scan(&l.eventID, instant{&l.at}, &l.ids[0], &l.ids[1], &l.ids[2])
+	text, args := legsText(d.engine.Time, ids, from, to, limit)
+	err := d.read(ctx, text, args, func(rows *sql.Rows) error {
+		l, err := scanLeg(rows)
 		out = append(out, l)
 		return err
 	})
@@ -147,6 +145,31 @@ func (d *DB) legs(ctx context.Context, ids []any, from, to time.Time, limit int)
 		return nil, fmt.Errorf("reading the records of a call: %w", err)
 	}
 	return out, nil
+}
+
+func legsText(stamp func(time.Time) any, ids []any, from, to time.Time, limit int) (text string, args []any) {
+	args = slices.Clone(ids)
+	in := marks(len(ids))
+	// A union rather than an or: each part has its own index.
+	text = `select e.event_id, e.occurred_at, e.call_id, e.scenario_id, e.parent_id from events e where e.event_id in (
+		select event_id from events where call_id in (` + in + `) and call_id <> ''
+		union select event_id from events where scenario_id in (` + in + `) and scenario_id <> ''
+		union select event_id from events where parent_id in (` + in + `) and parent_id <> '')`
+	for _, end := range []struct {
+		condition string
+		at        time.Time
+	}{{" and e.occurred_at >= ", from}, {" and e.occurred_at < ", to}} {
+		if !end.at.IsZero() {
+			args = append(args, stamp(end.at))
+			text += end.condition + "$" + strconv.Itoa(len(args))
+		}
+	}
+	return text + fmt.Sprintf(` order by e.occurred_at desc, e.event_id limit %d`, limit), args
+}
+
+func scanLeg(r Row) (l leg, err error) {
+	err = r.Scan(&l.eventID, instant{&l.at}, &l.ids[0], &l.ids[1], &l.ids[2])
+	return l, err
 }
 
 // tree orders records so that each follows its parent, roots and children by

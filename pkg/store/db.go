@@ -17,6 +17,8 @@ type DB struct {
 
 	keyMu sync.Mutex
 	key   []byte
+
+	eraser *Eraser
 }
 
 // read runs a query and scans its rows.
@@ -78,12 +80,15 @@ func New(pool, writer *sql.DB, e Engine) *DB {
 	if writer == nil {
 		writer = pool
 	}
-	return &DB{sql: pool, writer: writer, engine: e, now: time.Now}
+	return &DB{sql: pool, writer: writer, engine: e, now: time.Now, eraser: &Eraser{}}
 }
 
 // SQL is the pool, for what has no method here: read-only queries of tests and
 // of the public views.
 func (d *DB) SQL() *sql.DB { return d.sql }
+
+// Writer is the pool that may change rows, for tests.
+func (d *DB) Writer() *sql.DB { return d.writer }
 
 // Dialect is "postgres" or "sqlite".
 func (d *DB) Dialect() string { return d.engine.Name() }
@@ -103,9 +108,11 @@ func (d *DB) Close() error {
 // Project writes a batch and moves its offsets, in one transaction. It answers
 // ErrOffsetMoved when an offset was not where the batch says, and
 // ErrUnstorable when the database refuses a value; in both cases, and in any
-// other error, nothing of the batch is written.
+// other error, nothing of the batch is written. What was erased is left out.
 func (d *DB) Project(ctx context.Context, b *Batch) (Projected, error) {
-	return d.engine.Project(ctx, b)
+	with := *b
+	with.Eraser = d.eraser
+	return d.engine.Project(ctx, &with)
 }
 
 // PublishLock takes the lock of the one publisher of subscriptions without

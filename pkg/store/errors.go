@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kinds of failure that callers act on.
 var (
@@ -17,6 +20,9 @@ var (
 	ErrOffsetMoved = errors.New("the projected offset has moved")
 	// ErrPayloadExpired says that the event is known but its payload is gone.
 	ErrPayloadExpired = errors.New("the payload has expired")
+	// ErrPayloadErased is ErrPayloadExpired of an event whose personal data was
+	// erased.
+	ErrPayloadErased = fmt.Errorf("%w: its personal data was erased", ErrPayloadExpired)
 	// ErrLastAdmin says that nobody would be left who can administer.
 	ErrLastAdmin = errors.New("the last administrator stays")
 	// ErrUnstorable says that the database refuses what one of the rows holds,

@@ -96,13 +96,13 @@ func (d *DB) Event(ctx context.Context, id string) (*EventDetail, error) {
 // eventDetails reads events by a condition, oldest first, at most limit.
 func (d *DB) eventDetails(ctx context.Context, condition string, args []any, limit int) ([]EventDetail, error) {
 	var out []EventDetail
-	err := d.read(ctx, `select `+eventColumns+`, e.detail, case when p.event_id is null then 1 else 0 end
-		from events e left join payloads p on p.event_id = e.event_id where `+condition+fmt.Sprintf(` order by e.occurred_at, e.event_id limit %d`, limit), args,
+	err := d.read(ctx, `select `+eventColumns+`, e.detail, case when p.event_id is null then 1 else 0 end, x.at
+		from events e left join payloads p on p.event_id = e.event_id left join erased_events x on x.event_id = e.event_id where `+condition+fmt.Sprintf(` order by e.occurred_at, e.event_id limit %d`, limit), args,
 		func(rows *sql.Rows) error {
 			var e EventDetail
 			var detail []byte
 			var expired int
-			if err := e.scan(rows, &detail, &expired); err != nil {
+			if err := e.scan(rows, &detail, &expired, instant{&e.ErasedAt}); err != nil {
 				return err
 			}
 			e.PayloadExpired = expired != 0
@@ -205,13 +205,16 @@ func (d *DB) Payload(ctx context.Context, eventID string) ([]byte, error) {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("reading payload: %w", err)
 	}
-	var there int
-	err = d.sql.QueryRowContext(ctx, `select 1 from events where event_id = $1`, id).Scan(&there)
+	var erased int
+	err = d.sql.QueryRowContext(ctx, `select case when x.event_id is null then 0 else 1 end from events e left join erased_events x on x.event_id = e.event_id
+		where e.event_id = $1`, id).Scan(&erased)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, ErrNotFound
 	case err != nil:
 		return nil, fmt.Errorf("reading event: %w", err)
+	case erased != 0:
+		return nil, ErrPayloadErased
 	}
 	return nil, ErrPayloadExpired
 }

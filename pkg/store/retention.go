@@ -77,6 +77,8 @@ var pruned = []struct {
 	{table: "source_minutes", column: "minute"},
 	{table: "audit", column: "at", audit: true},
 	{table: "replays", column: "created_at", and: "and ended_at is not null", audit: true},
+	// Its digests outlast it where Kafka keeps for ever.
+	{table: "erasures", column: "created_at", and: "and ended_at is not null and not exists (select 1 from erasure_keys where erasure_keys.erasure_id = erasures.id)", audit: true},
 }
 
 // Prune deletes what is past its period, payloads first. It works in small
@@ -84,6 +86,9 @@ var pruned = []struct {
 // (day partitions for attempts in PostgreSQL), also when an error ends it.
 func (d *DB) Prune(ctx context.Context, now time.Time, r Retention) (counts map[string]int64, err error) {
 	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	if err := d.pruneErasures(ctx, now); err != nil {
 		return nil, err
 	}
 	counts = map[string]int64{}
@@ -156,7 +161,7 @@ func (d *DB) pruneEvents(ctx context.Context, before time.Time) (total int64, er
 			for i := range marks {
 				marks[i] = "$" + strconv.Itoa(i+1)
 			}
-			for _, table := range []string{"payloads", "event_repeats", "event_decisions", "events"} {
+			for _, table := range []string{"payloads", "event_repeats", "event_decisions", "erased_events", "events"} {
 				if table == "payloads" && d.Dialect() == "sqlite" {
 					continue // part of the event's row
 				}

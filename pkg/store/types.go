@@ -207,6 +207,8 @@ type EventDetail struct {
 	Repeats []Position `json:"repeats"`
 	// PayloadExpired is true when the payload is gone.
 	PayloadExpired bool `json:"payload_expired"`
+	// ErasedAt is when its personal data was erased, zero when it was not.
+	ErasedAt time.Time `json:"erased_at,omitzero"`
 }
 
 // Decision is what the router decided about one subscription.

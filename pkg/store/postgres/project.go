@@ -40,14 +40,14 @@ func (e *engine) project(ctx context.Context, b *store.Batch) (store.Projected, 
 	if err := e.days.ensure(ctx, daysOf(rows, e.days.coming(time.Now()))); err != nil {
 		return store.Projected{}, err
 	}
-	n, err := e.write(ctx, rows)
+	n, err := e.write(ctx, rows, b.Eraser)
 	if code(err) == noPartition {
 		// Dropped since they were made.
 		e.days.forget()
 		if err := e.days.ensure(ctx, daysOf(rows, nil)); err != nil {
 			return store.Projected{}, err
 		}
-		n, err = e.write(ctx, rows)
+		n, err = e.write(ctx, rows, b.Eraser)
 	}
 	if refused(err) {
 		err = fmt.Errorf("%w: %w", store.ErrUnstorable, err)
@@ -68,7 +68,7 @@ func daysOf(r *reduce.Rows, days []time.Time) []time.Time {
 	return days
 }
 
-func (e *engine) write(ctx context.Context, r *reduce.Rows) (n store.Projected, err error) {
+func (e *engine) write(ctx context.Context, r *reduce.Rows, eraser *store.Eraser) (n store.Projected, err error) {
 	conn, err := e.pool.Conn(ctx)
 	if err != nil {
 		return n, fmt.Errorf("connecting to project: %w", err)
@@ -86,7 +86,7 @@ func (e *engine) write(ctx context.Context, r *reduce.Rows) (n store.Projected, 
 			_ = tx.Rollback(ctx)
 		}()
 		w := &write{ctx: ctx, tx: tx}
-		if n, err = w.all(r, e.Time); err != nil {
+		if n, err = w.unerased(eraser, r, eraseTx{tx, e}); err != nil {
 			return err
 		}
 		if err := tx.Commit(ctx); err != nil {
@@ -116,6 +116,47 @@ type write struct {
 	ctx context.Context //nolint:containedctx // lives as long as the one call that makes the write
 	tx  pgx.Tx
 }
+
+// unerased writes all but what was erased.
+func (w *write) unerased(eraser *store.Eraser, r *reduce.Rows, tx store.Tx) (n store.Projected, err error) {
+	known, err := eraser.Known(w.ctx, tx)
+	if err != nil {
+		return n, err
+	}
+	fresh := r.Erase(known)
+	if n, err = w.all(r, tx.Time); err != nil || len(fresh) == 0 {
+		return n, err
+	}
+	return n, store.EraseFresh(w.ctx, tx, known, fresh, store.CleanTime(time.Now()))
+}
+
+// eraseTx is a store.Tx of pgx.
+type eraseTx struct {
+	tx pgx.Tx
+	e  *engine
+}
+
+func (t eraseTx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	tag, err := t.tx.Exec(ctx, text, args...)
+	return tag.RowsAffected(), err
+}
+
+func (t eraseTx) Query(ctx context.Context, text string, args []any, scan func(store.Row) error) error {
+	rows, err := t.tx.Query(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (t eraseTx) Time(at time.Time) any { return t.e.Time(at) }
+func (t eraseTx) Dialect() string       { return t.e.Name() }
 
 func (w *write) all(r *reduce.Rows, t reduce.Clock) (n store.Projected, err error) {
 	steps := []func() error{
@@ -241,7 +282,7 @@ func (w *write) events(r *reduce.Rows, t reduce.Clock) (added int64, err error) 
 			select date_trunc('minute', occurred_at, 'UTC'), src_topic, count(*), 0, max(occurred_at) from written
 			where fresh and src_topic <> '' group by 1, 2 order by 1, 2 `+reduce.MinutesConflict+`),
 		kept as (insert into payloads (event_id, stored_at, payload)
-			select i.event_id, i.routed_at, i.payload from pg_temp.`+from+` i join written using (event_id) order by 1
+			select i.event_id, i.routed_at, i.payload from pg_temp.`+from+` i join written using (event_id) where i.payload is not null order by 1
 			on conflict (event_id) do update set stored_at = excluded.stored_at, payload = excluded.payload)
 		select count(*) filter (where fresh) from written`).Scan(&added)
 	if err != nil {

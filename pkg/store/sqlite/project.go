@@ -48,7 +48,7 @@ func (e *engine) Project(ctx context.Context, b *store.Batch) (n store.Projected
 	}
 	defer tx.Rollback()
 	w := &write{ctx: ctx, tx: tx, clock: e.Time}
-	if n, err = w.all(rows); err != nil {
+	if n, err = w.unerased(b.Eraser, rows, store.SQLTx(tx, e)); err != nil {
 		if refused(err) {
 			err = fmt.Errorf("%w: %w", store.ErrUnstorable, err)
 		}
@@ -72,6 +72,19 @@ type write struct {
 	ctx   context.Context //nolint:containedctx // lives as long as the one call that makes the write
 	tx    *sql.Tx
 	clock reduce.Clock
+}
+
+// unerased writes all but what was erased.
+func (w *write) unerased(eraser *store.Eraser, r *reduce.Rows, tx store.Tx) (n store.Projected, err error) {
+	known, err := eraser.Known(w.ctx, tx)
+	if err != nil {
+		return n, err
+	}
+	fresh := r.Erase(known)
+	if n, err = w.all(r); err != nil || len(fresh) == 0 {
+		return n, err
+	}
+	return n, store.EraseFresh(w.ctx, tx, known, fresh, store.CleanTime(time.Now()))
 }
 
 func (w *write) all(r *reduce.Rows) (n store.Projected, err error) {

@@ -6,6 +6,9 @@
 // (synchronous=FULL): an answer that a subscription or a token was saved must
 // outlive a power cut. Only what is projected from Kafka is not waited for: it
 // can be projected again, from the offsets that are in the same transaction.
+//
+// What is deleted is overwritten with zeros (secure_delete), so that personal data
+// that has expired or was erased stands nowhere in the file.
 package sqlite
 
 import (
@@ -54,7 +57,7 @@ func Open(ctx context.Context, path string, o Options) (*store.DB, error) {
 	if err := file.Close(); err != nil {
 		return nil, fmt.Errorf("making the database: %w", err)
 	}
-	writer, err := connect(path, "_txlock=immediate&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-65536)&_pragma=temp_store(memory)")
+	writer, err := connect(path, "_txlock=immediate&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-65536)&_pragma=temp_store(memory)&_pragma=secure_delete(on)")
 	if err != nil {
 		return nil, err
 	}

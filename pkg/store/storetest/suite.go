@@ -65,6 +65,10 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"the last events are those of calls, newest first", recentEvents},
 		{"a replay keeps its plan, and its progress only in turn", replays},
 		{"what a replay reads comes in order, once, from where it was", replayReads},
+		{"a number stands nowhere after its erasure, and the rest stays", erasures},
+		{"a call is erased with the legs that come later", erasedCall},
+		{"what was erased does not come back, whatever is projected again", func(t *testing.T, db *store.DB) { erasedStays(t, db, open) }},
+		{"an erasure is planned, run once, and forgotten when Kafka has", erasureEnds},
 		{"freshness grows old by itself", freshness},
 		{"the public views have their columns", views},
 	} {
