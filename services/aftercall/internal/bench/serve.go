@@ -175,8 +175,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g := e.group
-	g.began()
+	// Before it is counted: what is held has the behaviour of that time.
 	c := g.now.Load()
+	g.began()
 	if c.Never || c.Delay > 0 {
 		var late <-chan time.Time
 		if !c.Never {
