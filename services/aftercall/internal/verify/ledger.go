@@ -47,7 +47,6 @@ type rejection struct {
 	at     Position
 	last   int64
 	record Position
-	stored bool
 }
 
 // attempt is what the history says of one try.
@@ -103,6 +102,8 @@ type ledger struct {
 	upstream map[string]bool
 	commits  Commits
 	subs     map[string]*subscriptionNotes
+	// When the events occurred, and the rejected CDRs were refused.
+	occurred, refused extent
 
 	// inScope, where it is set, says which CDRs are judged; what is of others is
 	// left out.
@@ -177,6 +178,7 @@ func (l *ledger) record(r *kgo.Record) {
 		l.event(at, v)
 	case *aftercallv1.Rejection:
 		if position := positionOf(v.GetPosition()); l.inScope == nil || l.inScope(position) {
+			l.refused.add(v.GetRejectedAt().AsTime())
 			l.rejections = append(l.rejections, &rejection{at: position, last: max(position.Offset, v.GetLastOffset()), record: at})
 		}
 	case *aftercallv1.Delivery:
@@ -211,6 +213,7 @@ func (l *ledger) event(at Position, v *aftercallv1.Event) {
 			e.matched = append(e.matched, match{decision.GetSubscriptionId(), decision.GetDeliveryId()})
 		}
 	}
+	l.occurred.add(v.GetOccurredAt().AsTime())
 	l.events = append(l.events, e)
 	if first := l.byID[e.id]; first == nil || first.duplicate {
 		l.byID[e.id] = e

@@ -36,11 +36,16 @@ type Report struct {
 	// CDRs acknowledged, and what became of them. The router has yet to come to
 	// Unrouted ones.
 	CDRs, Events, Duplicates, Rejections, Unrouted int
+	// Acknowledged are those of a producer's log; Elsewhere are those of it that are
+	// not of the span.
+	Acknowledged, Elsewhere int
 	// Deliveries by the state in which history leaves them.
 	Deliveries, Delivered, GivenUp, Stopped, Waiting, Queued int
 	// NextDue and LastDue are when the first and the last of those that wait are
 	// due, where that is known.
 	NextDue, LastDue time.Time
+	// Overdue are those of them that should have been sent before the look.
+	Overdue int
 	// Attempts on record, Deferrals on record.
 	Attempts, Deferrals int
 	// Requests at the receivers; Repeats of them had been made before; Unrecorded

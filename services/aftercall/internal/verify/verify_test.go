@@ -131,6 +131,18 @@ func (p *planted) request(e *aftercallv1.Event, d *aftercallv1.Delivery, status 
 	})
 }
 
+// ends are the commits of groups that have finished everything.
+func (p *planted) ends() Commits {
+	all := map[string]map[int32]int64{}
+	for _, r := range p.Records {
+		if all[r.Topic] == nil {
+			all[r.Topic] = map[int32]int64{}
+		}
+		all[r.Topic][r.Partition] = max(all[r.Topic][r.Partition], r.Offset+1)
+	}
+	return Commits{topic.GroupRouter: all, topic.GroupSender: all, topic.GroupMover: all, topic.GroupProjector: all}
+}
+
 // drop removes the n-th record of a topic.
 func (p *planted) drop(name string, n int) {
 	at := p.index(name, n)
@@ -245,6 +257,18 @@ func TestEachPlantedFaultIsCaught(t *testing.T) {
 		{"another webhook-id on the retry", "I7", func(p *planted) { p.Requests[2].WebhookID = "evt_9" }},
 		{"another body", "I7", func(p *planted) { p.Requests[2].Body = []byte(`{}`) }},
 		{"a retry before it is due", "I8", func(p *planted) { p.Requests[2].Time = p.Requests[2].Time.Add(-2 * time.Second) }},
+		{"an attempt before it was due, with no receiver's log", "I8", func(p *planted) {
+			p.Requests, p.Seen, p.Unseen = nil, nil, map[string]bool{"ok": true, "flaky": true}
+			change(p, topic.History, 1, func(a *aftercallv1.Attempt) { a.NextAttemptAt = timestamppb.New(start.Add(time.Minute)) })
+		}},
+		{"a commit of senders past a delivery that was never tried", "I9", func(p *planted) {
+			p.drop(topic.History, 0)
+			p.Commits = p.ends()
+		}},
+		{"a commit of movers past what still waits", "I9", func(p *planted) {
+			p.drop(topic.History, 2)
+			p.Commits = p.ends()
+		}},
 		{"an attempt missing in the store", "I11", func(p *planted) { p.Store.Attempts = p.Store.Attempts[1:] }},
 		{"an attempt too many in the store", "I11", func(p *planted) {
 			p.Store.Attempts = append(p.Store.Attempts, store.Attempt{AttemptID: "att_x"})
@@ -265,6 +289,28 @@ func TestEachPlantedFaultIsCaught(t *testing.T) {
 				t.Errorf("%s is not caught as %s: %v", tc.fault, tc.invariant, report.Err())
 			}
 		})
+	}
+}
+
+func TestWhatNobodyHasFinishedIsOnItsWayAndNotLost(t *testing.T) {
+	p := run(t)
+	p.drop(topic.History, 0)
+	p.Requests, p.Store, p.Running, p.Unseen = nil, nil, true, map[string]bool{"ok": true, "flaky": true}
+	p.Commits = p.ends()
+	// The first delivery is the sender's yet to finish.
+	p.Commits[topic.GroupSender] = map[string]map[int32]int64{topic.Deliveries: {0: 0}}
+	report := Check(&p.Run)
+	if err := report.Err(); err != nil || report.Queued != 1 {
+		t.Errorf("%d queued, %v", report.Queued, err)
+	}
+	p = run(t)
+	p.drop(topic.History, 2)
+	p.Requests, p.Store, p.Running, p.Unseen = nil, nil, true, map[string]bool{"ok": true, "flaky": true}
+	p.Commits = p.ends()
+	p.Commits[topic.GroupMover] = map[string]map[int32]int64{topic.Tiers[0].Topic: {0: 0}}
+	report = Check(&p.Run)
+	if err := report.Err(); err != nil || report.Waiting != 1 || !report.NextDue.Equal(start.Add(6*time.Second)) {
+		t.Errorf("%d waiting, due %s, %v", report.Waiting, report.NextDue, err)
 	}
 }
 
