@@ -62,3 +62,69 @@ type Commit struct {
 	Offset   int64
 	Metadata string
 }
+
+// Revoke stops a partition's work that has not begun. It is gone from the core's
+// queues; what has begun goes on until Busy says 0.
+func (c *Core) Revoke(partition int32) {
+	a := c.assignments[partition]
+	if a == nil {
+		return
+	}
+	a.revoking = true
+	c.epoch++
+	drop := func(j *Job) bool { return j.assignment == a }
+	for _, e := range c.endpoints {
+		for _, lane := range []*fifo{&e.live, &e.replay} {
+			for _, j := range lane.remove(lane.len(), drop) {
+				e.unqueued(j)
+				e.bytes -= j.Size
+				c.drop(j)
+			}
+		}
+	}
+	kept := c.undecided[:0]
+	for _, j := range c.undecided {
+		if drop(j) {
+			c.drop(j)
+		} else {
+			kept = append(kept, j)
+		}
+	}
+	c.undecided = kept
+}
+
+// drop lets go of a queued job without marking it.
+func (c *Core) drop(j *Job) {
+	j.stage = finished
+	c.bytes -= j.Size
+	if j.Delivery != nil {
+		delete(j.assignment.active, j.identity())
+	}
+	for _, dup := range j.copies {
+		dup.stage = finished
+		c.bytes -= dup.Size
+	}
+	j.copies = nil
+}
+
+// Busy is how many jobs of a partition are posting or settling.
+func (c *Core) Busy(partition int32) int {
+	if a := c.assignments[partition]; a != nil {
+		return a.busy
+	}
+	return 0
+}
+
+// Forget ends an assignment: outcomes that arrive later change nothing.
+func (c *Core) Forget(partition int32) {
+	a := c.assignments[partition]
+	if a == nil {
+		return
+	}
+	if !a.revoking {
+		c.Revoke(partition)
+	}
+	a.lost = true
+	delete(c.assignments, partition)
+	c.epoch++
+}
