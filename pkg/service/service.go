@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -37,7 +38,9 @@ type Process struct {
 	Logger   *zap.Logger
 	Registry *prometheus.Registry
 	Health   *lifecycle.Health
-	Version  string
+	// Tracer is nil unless OpenTelemetry's variables ask for spans.
+	Tracer  *telemetry.Tracer
+	Version string
 	// OpsAddress is where /livez, /readyz and /metrics answer; empty for nowhere.
 	OpsAddress string
 }
@@ -97,8 +100,17 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 		fmt.Fprintf(stderr, "%s: AFTERCALL_LOG_LEVEL: %v\n", name, err)
 		return exitSettings
 	}
+	tracer, err := telemetry.NewTracer(context.Background(), name, func(err error) {
+		log.Warn("tracing.failed", zap.Error(err))
+	})
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return exitSettings
+	}
+	defer closeTracer(tracer, log)
 	p := Process{
 		Logger:     log.Named(name),
+		Tracer:     tracer,
 		Registry:   telemetry.NewRegistry(name),
 		Health:     lifecycle.NewHealth(),
 		Version:    telemetry.Version(),
@@ -130,4 +142,15 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 	}
 	p.Logger.Info("service.ended", zap.String("cause", context.Cause(ctx).Error()))
 	return 0
+}
+
+// lastSpans is how long a process waits for its last spans to be taken.
+const lastSpans = 5 * time.Second
+
+func closeTracer(tracer *telemetry.Tracer, log *zap.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+	defer cancel()
+	if err := tracer.Close(ctx); err != nil {
+		log.Warn("tracing.failed", zap.Error(err))
+	}
 }

@@ -54,6 +54,13 @@ func TestWrongSettingsEndTheProcessBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+func TestAWrongVariableOfOpenTelemetryIsAWrongSetting(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "zipkin")
+	if status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1"}, never); status != 2 || !strings.Contains(stderr, "OTEL_TRACES_EXPORTER") {
+		t.Fatalf("%d %s", status, stderr)
+	}
+}
+
 func TestPrintConfigMasksSecretsAndRunsNothing(t *testing.T) {
 	status, stdout, _ := begin(t, []string{"-print-config"}, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_DATABASE_URL=postgres://u:hunter2@db/x"}, never)
 	if status != 0 || strings.Contains(stdout, "hunter2") || !strings.Contains(stdout, "AFTERCALL_OPS_LISTEN=127.0.0.1:9100") {

@@ -1,4 +1,5 @@
-// Package telemetry sets up what a process tells Prometheus about itself.
+// Package telemetry sets up what a process tells about itself: Prometheus' metrics,
+// and OpenTelemetry's spans where its variables ask for them.
 //
 // It guarantees that every service's registry begins with the same collectors:
 // Go runtime, process, build information, and aftercall_build_info with the

@@ -25,6 +25,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/router/internal/route"
 	"github.com/aftercall/aftercall/services/router/internal/transact"
@@ -57,6 +58,8 @@ type Deps struct {
 	Logger   *zap.Logger
 	Registry prometheus.Registerer
 	Health   *lifecycle.Health
+	// Tracer traces each CDR; nil traces none.
+	Tracer *telemetry.Tracer
 }
 
 // Run routes until ctx ends, which is no error, or until something must be
@@ -106,7 +109,7 @@ func Run(ctx context.Context, c Config, d Deps) error {
 		return err
 	}
 	loop := transact.New(
-		transact.Config{Kafka: c.Kafka, Group: topic.GroupRouter, Topics: topics, Instance: c.Instance},
+		transact.Config{Kafka: c.Kafka, Group: topic.GroupRouter, Topics: topics, Instance: c.Instance, Tracer: d.Tracer},
 		&route.Router{Subscriptions: known{index, subscriptions}, Sources: sources, MaxBytes: c.Kafka.CDRCap()},
 		transact.NewMetrics(d.Registry),
 		d.Logger,

@@ -17,6 +17,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/secret"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/sender/internal/core"
 	"github.com/aftercall/aftercall/services/sender/internal/engine"
@@ -46,6 +47,8 @@ type Deps struct {
 	Keyset *secret.Keyset
 	// Transport makes the requests. It connects only where the deployment allows.
 	Transport http.RoundTripper
+	// Tracer traces each attempt; nil traces none.
+	Tracer *telemetry.Tracer
 	// Version for the user agent.
 	Version string
 }
@@ -72,6 +75,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 		return err
 	}
 	poster := post.New(deps.Transport, deps.Keyset, deps.Version)
+	poster.Tracer = deps.Tracer
 	meter := engine.NewMeter(deps.Registry)
 	instance := ""
 	if cfg.StaticInstance {

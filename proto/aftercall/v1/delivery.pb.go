@@ -49,7 +49,9 @@ type Delivery struct {
 	SubscriptionsOffset int64  `protobuf:"varint,13,opt,name=subscriptions_offset,json=subscriptionsOffset,proto3" json:"subscriptions_offset,omitempty"`
 	Payload             []byte `protobuf:"bytes,14,opt,name=payload,proto3" json:"payload,omitempty"`
 	// ce_source of the producer, or empty.
-	Source      string `protobuf:"bytes,15,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,15,opt,name=source,proto3" json:"source,omitempty"`
+	// W3C trace context that the attempts belong to: the router's where it traces,
+	// else the producer's, or empty.
 	Traceparent string `protobuf:"bytes,16,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// Where the CDR was read.
 	Position *Position `protobuf:"bytes,17,opt,name=position,proto3" json:"position,omitempty"`
@@ -58,9 +60,11 @@ type Delivery struct {
 	// webhook-id to send when it is not event_id ("as a new event").
 	WebhookId string `protobuf:"bytes,19,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
 	// Set by the sender when it puts a record into a delay topic: why it waits.
-	WaitReason    string `protobuf:"bytes,20,opt,name=wait_reason,json=waitReason,proto3" json:"wait_reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WaitReason string `protobuf:"bytes,20,opt,name=wait_reason,json=waitReason,proto3" json:"wait_reason,omitempty"`
+	// W3C trace context of the first attempt, to which later ones link, or empty.
+	FirstAttemptTraceparent string `protobuf:"bytes,21,opt,name=first_attempt_traceparent,json=firstAttemptTraceparent,proto3" json:"first_attempt_traceparent,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
@@ -233,11 +237,18 @@ func (x *Delivery) GetWaitReason() string {
 	return ""
 }
 
+func (x *Delivery) GetFirstAttemptTraceparent() string {
+	if x != nil {
+		return x.FirstAttemptTraceparent
+	}
+	return ""
+}
+
 var File_aftercall_v1_delivery_proto protoreflect.FileDescriptor
 
 const file_aftercall_v1_delivery_proto_rawDesc = "" +
 	"\n" +
-	"\x1baftercall/v1/delivery.proto\x12\faftercall.v1\x1a\x19aftercall/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x05\n" +
+	"\x1baftercall/v1/delivery.proto\x12\faftercall.v1\x1a\x19aftercall/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x06\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -266,7 +277,8 @@ const file_aftercall_v1_delivery_proto_rawDesc = "" +
 	"\n" +
 	"webhook_id\x18\x13 \x01(\tR\twebhookId\x12\x1f\n" +
 	"\vwait_reason\x18\x14 \x01(\tR\n" +
-	"waitReasonB\xb1\x01\n" +
+	"waitReason\x12:\n" +
+	"\x19first_attempt_traceparent\x18\x15 \x01(\tR\x17firstAttemptTraceparentB\xb1\x01\n" +
 	"\x10com.aftercall.v1B\rDeliveryProtoP\x01Z=github.com/aftercall/aftercall/proto/aftercall/v1;aftercallv1\xa2\x02\x03AXX\xaa\x02\fAftercall.V1\xca\x02\fAftercall\\V1\xe2\x02\x18Aftercall\\V1\\GPBMetadata\xea\x02\rAftercall::V1b\x06proto3"
 
 var (

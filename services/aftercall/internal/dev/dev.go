@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -142,6 +143,17 @@ func (p *process) run(ctx context.Context) error {
 		return err
 	}
 	registry := telemetry.NewRegistry("aftercall")
+	tracer, err := telemetry.NewTracer(ctx, "dev", func(err error) { p.o.Logger.Warn("tracing.failed", zap.Error(err)) })
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := tracer.Close(last); err != nil {
+			p.o.Logger.Warn("tracing.failed", zap.Error(err))
+		}
+	}()
 	deps := admin.Deps{
 		Logger: p.o.Logger.Named("admin"), Registry: registry, Health: p.health, Store: p.db, Keyset: p.keyset,
 		Policy: p.policy, URLRules: p.rules, Listener: p.console,
@@ -166,11 +178,11 @@ func (p *process) run(ctx context.Context) error {
 		"broker": p.tend,
 		"router": func(ctx context.Context) error {
 			return router.Run(ctx, router.Config{Kafka: p.kafka, Instance: instance},
-				router.Deps{Logger: p.o.Logger.Named("router"), Registry: registry, Health: p.health})
+				router.Deps{Logger: p.o.Logger.Named("router"), Registry: registry, Health: p.health, Tracer: tracer})
 		},
 		"sender": func(ctx context.Context) error {
 			return sender.Run(ctx, sender.Config{Kafka: p.kafka, Instance: instance, StaticInstance: true, MaxInFlight: 512}, sender.Deps{
-				Logger: p.o.Logger.Named("sender"), Registry: registry, Health: p.health, Keyset: p.keyset, Version: telemetry.Version(),
+				Logger: p.o.Logger.Named("sender"), Registry: registry, Health: p.health, Keyset: p.keyset, Tracer: tracer, Version: telemetry.Version(),
 				Transport: p.policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 512, MaxIdleConns: 4096}),
 			})
 		},

@@ -10,6 +10,6 @@ import (
 
 func main() {
 	service.Main("router", func(ctx context.Context, cfg router.Config, p service.Process) error {
-		return router.Run(ctx, cfg, router.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health})
+		return router.Run(ctx, cfg, router.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Tracer: p.Tracer})
 	})
 }

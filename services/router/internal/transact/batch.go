@@ -63,10 +63,12 @@ func (l *Loop) batch(session *kgo.GroupTransactSession, revoked *revocations, re
 	began := l.now()
 	before := revoked.n.Load()
 	var t tally
+	spans := traced{tracer: l.config.Tracer}
 	fitted := len(records)
 	for i, in := range records {
 		outcome := l.router.Route(in, func(id string) *route.First { return l.repeats.first(in, id) }, began)
 		l.repeats.note(in, outcome)
+		spans.begin(in, &outcome, began)
 		t.add(outcome, outcome.Records(began))
 		if outgrown(len(t.output), t.bytes) && len(records) > 1 {
 			fitted = i
@@ -82,6 +84,7 @@ func (l *Loop) batch(session *kgo.GroupTransactSession, revoked *revocations, re
 	}
 	produceErr := l.produce(session, t.output)
 	committed, err := session.End(context.Background(), kgo.TransactionEndTry(produceErr == nil && !overflow))
+	spans.end(committed, l.now())
 	if committed {
 		l.repeats.commit()
 		l.size.committed(len(records), len(t.output), t.bytes)

@@ -28,6 +28,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/services/router/internal/route"
 )
 
@@ -55,6 +56,8 @@ type Config struct {
 	// Instance is stable over restarts and unique among the routers of a
 	// cluster; the transactional id and the static membership rest on it.
 	Instance string
+	// Tracer traces each CDR; nil traces none.
+	Tracer *telemetry.Tracer
 }
 
 // TransactionalID of an instance.

@@ -27,7 +27,7 @@ func main() {
 			return err
 		}
 		return sender.Run(ctx, cfg.Sender, sender.Deps{
-			Logger: p.Logger, Registry: p.Registry, Health: p.Health, Version: p.Version,
+			Logger: p.Logger, Registry: p.Registry, Health: p.Health, Tracer: p.Tracer, Version: p.Version,
 			Keyset: keyset, Transport: policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: cfg.Sender.MaxInFlight, MaxIdleConns: 4096}),
 		})
 	})

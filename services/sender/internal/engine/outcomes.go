@@ -48,6 +48,9 @@ func (e *Engine) attempted(a core.Action, r *post.Report, now time.Time) (outcom
 		next := proto.CloneOf(a.Job.Delivery)
 		next.Attempt++
 		next.Deferrals, next.WaitReason = 0, ""
+		if next.GetFirstAttemptTraceparent() == "" {
+			next.FirstAttemptTraceparent = r.Traceparent
+		}
 		records = append(records, record.New(v.Wait.Topic, string(a.Job.Key), next, now))
 	}
 	if v.State == outcome.StateGivenUp {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/secret"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/services/sender/internal/outcome"
@@ -45,6 +46,9 @@ type Opener interface {
 
 // Poster makes requests. It is safe for concurrent use.
 type Poster struct {
+	// Tracer makes a span of each request, nil none. Set it before the first one.
+	Tracer *telemetry.Tracer
+
 	client  *retryablehttp.Client
 	opener  Opener
 	version string
@@ -169,6 +173,8 @@ type Report struct {
 	Truncated     bool
 	// Took is how long it took in all.
 	Took time.Duration
+	// Traceparent is that of the request's span, empty without one.
+	Traceparent string
 }
 
 // Post makes one request. The error is ErrKey, a body that cannot be made, or
@@ -192,6 +198,7 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 		return nil, fmt.Errorf("rendering the body: %w", err)
 	}
 	started := time.Now()
+	span := p.Tracer.Start(http.MethodPost, telemetry.Client, started, d.GetTraceparent(), d.GetFirstAttemptTraceparent())
 	message := webhook.Message{
 		ID:          webhookID(d),
 		EventType:   d.GetEventType(),
@@ -210,11 +217,16 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 	if message.ID != d.GetEventId() {
 		message.OriginalID = d.GetEventId()
 	}
+	traceparent := span.Traceparent()
+	if traceparent != "" {
+		message.Traceparent = traceparent
+	}
 	headers := message.Headers(pr.additional)
 	report := &Report{
 		StartedAt: started, URL: sub.Endpoint, WebhookID: message.ID,
-		Request: wire(webhook.Mask(headers)), RequestBytes: len(body),
+		Request: wire(webhook.Mask(headers)), RequestBytes: len(body), Traceparent: traceparent,
 	}
+	defer func() { report.trace(span, d, time.Now()) }()
 
 	watch := newStopwatch(ctx, timeoutOf(sub))
 	defer watch.stop()
