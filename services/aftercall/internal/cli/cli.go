@@ -12,6 +12,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/services/aftercall/internal/bench"
 	"github.com/aftercall/aftercall/services/aftercall/internal/cat"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 	"github.com/aftercall/aftercall/services/aftercall/internal/dev"
 	"github.com/aftercall/aftercall/services/aftercall/internal/importer"
 	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
@@ -20,12 +21,14 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/overapi"
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/subscriptions"
 	"github.com/aftercall/aftercall/services/aftercall/internal/topics"
 	"github.com/aftercall/aftercall/services/aftercall/internal/trigger"
 	"github.com/aftercall/aftercall/services/aftercall/internal/validate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
-// Exit statuses.
+// Exit statuses. A command may have more of its own (client.ExitError).
 const (
 	ExitOK     = 0
 	ExitFailed = 1
@@ -40,6 +43,11 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	var own *client.ExitError
+	if errors.As(err, &own) {
+		_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
+		return own.Code
+	}
 	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return ExitOK
 	}
@@ -63,7 +71,7 @@ func Root() *cobra.Command {
 		Long: `Aftercall takes call detail records (CDRs) from Kafka, POSTs each to the webhook
 subscriptions that want it until it is taken, and keeps a history of every attempt.
 
-Exit status: 0 done, 1 failed, 2 wrong usage.`,
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 partly done.`,
 		Example: `  aftercall dev                          # everything in one process, to try it out
   aftercall trigger App.QueueWebhook     # one CDR
   aftercall listen                       # a receiver on this machine
@@ -79,7 +87,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
 		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
-		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(),
+		subscriptions.Command(),
+		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(), verify.Command(),
 	)
 	return root
 }

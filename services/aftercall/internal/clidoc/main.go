@@ -27,7 +27,8 @@ error. Exit status:
 | --- | --- |
 | 0 | done |
 | 1 | failed: the error says what, why and what to do |
-| 2 | wrong usage |
+| 2 | wrong usage: a command, flag or argument that is not there |
+| 3 | partly done: what was done stays so, the error says what is left |
 
 Completion: ` + "`aftercall completion bash|zsh|fish|powershell --help`" + `.
 `

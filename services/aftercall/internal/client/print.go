@@ -32,3 +32,9 @@ func Plain(s string) string {
 		return r
 	}, s)
 }
+
+// TerminalIn says whether in is a terminal, where somebody can be asked.
+func TerminalIn(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,47 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// completionTime is how long a shell waits for names.
+const completionTime = 800 * time.Millisecond
+
+// CompleteNames completes the names of subscriptions. Without an answer in time
+// there are none: a shell has no place for errors.
+func (f *Flags) CompleteNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return f.complete(cmd, func(_, name string) string { return name }, args)
+}
+
+// CompleteIDs completes ids of subscriptions, with their names beside them.
+func (f *Flags) CompleteIDs(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return f.complete(cmd, func(id, name string) string { return cobra.CompletionWithDesc(id, Plain(name)) }, nil)
+}
+
+func (f *Flags) complete(cmd *cobra.Command, word func(id, name string) string, but []string) ([]string, cobra.ShellCompDirective) {
+	c, err := f.Client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	defer cancel()
+	given := map[string]bool{}
+	for _, a := range but {
+		given[a] = true
+	}
+	var words []string
+	_ = Each(ctx, c, "/subscriptions", nil, 0, func(s struct{ ID, Name string }) error {
+		if !given[s.Name] {
+			words = append(words, word(s.ID, s.Name))
+		}
+		return nil
+	})
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
