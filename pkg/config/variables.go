@@ -80,6 +80,8 @@ var variables = []Variable{
 		Text: "Tink keyset (JSON, AES-256-GCM) that encrypts signing secrets and header values. Usually given as AFTERCALL_KEYSET_FILE."},
 	{Name: "AFTERCALL_ADMIN_TOKEN", Mask: Secret,
 		Text: "API token that admin makes valid at start, with all scopes. Usually given as AFTERCALL_ADMIN_TOKEN_FILE."},
+	{Name: "AFTERCALL_ADMIN_PASSWORD", Mask: Secret,
+		Text: "Password of the console's user admin, who is made with it at a start with no user yet; without effect afterwards. Usually given as AFTERCALL_ADMIN_PASSWORD_FILE."},
 
 	// What comes in.
 	{Name: "AFTERCALL_SOURCES", Example: "contoso.queue.v2=App.QueueWebhook",

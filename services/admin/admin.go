@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,10 +43,16 @@ type Config struct {
 	PublicURL string `env:"PUBLIC_URL"`
 	// AdminToken is made valid at start, with all scopes.
 	AdminToken string `env:"ADMIN_TOKEN"`
+	// AdminPassword makes the user admin with this password, where there is no
+	// user yet.
+	AdminPassword string `env:"ADMIN_PASSWORD"`
 	// OUSeparator stands between the units of an OU path.
 	OUSeparator string `env:"OU_SEPARATOR" envDefault:"/"`
 	// FirstSteps shows newcomers what to do first.
 	FirstSteps bool `env:"-"`
+	// SetupInLog logs a one-time link with which the first user is made, while
+	// there is none: for a process that prints no login link.
+	SetupInLog bool `env:"-"`
 }
 
 // Deps are what the service works with. All but Listener and Mount are needed.
@@ -121,6 +128,11 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 			return nil, fmt.Errorf("making AFTERCALL_ADMIN_TOKEN valid: %w", err)
 		}
 	}
+	if c.AdminPassword != "" {
+		if err := access.FirstUser(ctx, d.Store, c.AdminPassword); err != nil {
+			return nil, fmt.Errorf("making the user admin with AFTERCALL_ADMIN_PASSWORD: %w", err)
+		}
+	}
 	client, err := kgo.NewClient(append(c.Kafka.Opts(), c.Kafka.Producer()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("creating producer client: %w", err)
@@ -174,9 +186,37 @@ func (s *Server) Run(ctx context.Context) error {
 	parts["lags"] = lags.Run
 	if ln != nil {
 		s.deps.Logger.Info("admin.listening", zap.Stringer("address", ln.Addr()))
+		if err := s.logSetup(ctx, ln.Addr().String()); err != nil {
+			return err
+		}
 		parts["http"] = func(ctx context.Context) error { return lifecycle.Serve(ctx, s.server(), ln, 5*time.Second) }
 	}
 	return lifecycle.Run(ctx, parts)
+}
+
+// logSetup logs the link with which the first user is made. It is the one secret
+// that stands in a log, works once, and opens nothing once there is a user.
+func (s *Server) logSetup(ctx context.Context, address string) error {
+	if !s.config.SetupInLog {
+		return nil
+	}
+	link, err := access.NewFirstLink(ctx, s.deps.Store)
+	if err != nil || link == "" {
+		return err
+	}
+	base := strings.TrimSuffix(s.config.PublicURL, "/")
+	if base == "" {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return err
+		}
+		if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		base = "http://" + net.JoinHostPort(host, port)
+	}
+	s.deps.Logger.Warn("console.no_user", zap.String("make_the_first", base+access.SetupPath(link)), zap.Duration("valid", access.SetupLifetime))
+	return nil
 }
 
 // Listen opens the address of API and console.
@@ -232,7 +272,7 @@ func (s *Server) routes(service *webhooks.Service, public *url.URL) http.Handler
 	apiMux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		api.WriteProblem(w, problem.NotFound("route"))
 	})
-	pages := console.New(console.Options{Store: s.deps.Store, Webhooks: service, Logger: logger, PublicURL: public, FirstSteps: s.config.FirstSteps})
+	pages := console.New(console.Options{Store: s.deps.Store, Webhooks: service, Logger: logger, PublicURL: public, FirstSteps: s.config.FirstSteps, SetupInLog: s.config.SetupInLog})
 	// Sessions are cookies, which browsers send along with what other sites
 	// post.
 	guard := http.NewCrossOriginProtection()

@@ -39,6 +39,7 @@ func main() {
 			return err
 		}
 		defer db.Close()
+		cfg.Admin.SetupInLog = true
 		return admin.Run(ctx, cfg.Admin, admin.Deps{
 			Logger: p.Logger, Registry: p.Registry, Health: p.Health, Listener: listener,
 			Store: db, Keyset: keyset, Policy: policy, URLRules: cfg.Outbound.URLRules(policy),

@@ -1,6 +1,16 @@
-// Package access is who may do what: bearer tokens of the API, one-time login
-// links and sessions of the console. Of each only SHA-256 is stored, so that a
-// copy of the database opens nothing.
+// Package access is who may do what: bearer tokens of the API, users with their
+// passwords and roles, one-time links and sessions of the console.
+//
+// What it guarantees:
+//
+//   - Of tokens, links and sessions only SHA-256 is stored, of passwords only
+//     argon2id with its salt and work: a copy of the database opens nothing.
+//   - What somebody may is looked up with every request: a revoked token, an ended
+//     session, a disabled user and a changed role count with the next one.
+//   - A name that nobody has is answered as one with a wrong password is: same
+//     answer, same work, same slow-down.
+//   - A link can be used once.
+//   - Whatever is done here is in the audit log, with who did it.
 package access
 
 import (
@@ -44,8 +54,10 @@ const TokenPrefix = "act_"
 
 // Principal is who asks.
 type Principal struct {
-	Name    string
-	Kind    string // token or session
+	Name string
+	Kind string // token or session
+	// UserID is empty for a token, and for whoever came by a one-time link.
+	UserID  string
 	Scopes  []string
 	Address string
 }
@@ -157,7 +169,7 @@ func NewLoginLink(ctx context.Context, db *store.DB, user string, scopes []strin
 
 // Login takes a one-time link and opens a session. It answers store.ErrNotFound
 // for a link that is unknown, used or expired.
-func Login(ctx context.Context, db *store.DB, text string) (cookie string, err error) {
+func Login(ctx context.Context, db *store.DB, text, address string) (cookie string, err error) {
 	link, err := db.UseLoginLink(ctx, Hash(text))
 	if err != nil {
 		return "", err
@@ -168,14 +180,19 @@ func Login(ctx context.Context, db *store.DB, text string) (cookie string, err e
 	if err != nil {
 		return "", fmt.Errorf("opening a session: %w", err)
 	}
-	return cookie, nil
+	err = db.AddAudit(ctx, store.AuditEntry{Actor: link.User, Kind: "session", Address: address, Action: "session.opened", Detail: map[string]string{"by": "one-time link"}})
+	return cookie, err
 }
 
-// Session finds out whose session a cookie belongs to.
+// Session finds out whose session a cookie belongs to, and what they may now.
 func Session(ctx context.Context, db *store.DB, cookie, address string) (*Principal, error) {
 	s, err := db.SessionByHash(ctx, Hash(cookie))
 	if err != nil {
 		return nil, err
 	}
-	return &Principal{Name: s.User, Kind: "session", Scopes: s.Scopes, Address: address}, nil
+	p := &Principal{Name: s.User, Kind: "session", UserID: s.UserID, Scopes: s.Scopes, Address: address}
+	if s.UserID != "" {
+		p.Scopes = ScopesOf(s.Role)
+	}
+	return p, nil
 }

@@ -88,6 +88,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.eventTypes()
 	a.tokens()
 	a.loginLinks()
+	a.users()
 	a.auditLog()
 	a.healthReport()
 	a.notYet()
@@ -131,7 +132,7 @@ func (a *API) Document() ([]byte, error) {
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	if better, ok := map[string]string{"Input": "SubscriptionInput", "InputHeader": "SubscriptionInputHeader", "Checked": "EndpointCheck", "Check": "EndpointCheckStep",
-		"Test": "TestWebhook", "Resent": "Resend", "Field": "ProblemField", "CreateTokenRequest": "TokenInput"}[name]; ok {
+		"Test": "TestWebhook", "Resent": "Resend", "Field": "ProblemField", "CreateTokenRequest": "TokenInput", "CreateUserRequest": "UserInput", "ChangeUserRequest": "UserChange"}[name]; ok {
 		return better
 	}
 	return name

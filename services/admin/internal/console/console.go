@@ -62,6 +62,8 @@ type Options struct {
 	PublicURL *url.URL
 	// FirstSteps shows the three steps for newcomers.
 	FirstSteps bool
+	// SetupInLog says that the process logs a setup link while there is no user.
+	SetupInLog bool
 	Now        func() time.Time
 }
 
@@ -70,6 +72,8 @@ type Console struct {
 	Options
 	pages map[string]*template.Template
 	mux   *http.ServeMux
+	// doorman checks passwords.
+	doorman *access.Doorman
 	// guarded are the routes behind a session, for the test that asks each.
 	guarded []guarded
 }
@@ -82,8 +86,8 @@ func New(o Options) *Console {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "audit", "health", "test", "bulk", "trouble"} {
+	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux(), doorman: access.NewDoorman(o.Now)}
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "health", "test", "bulk", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -107,6 +111,9 @@ func (c *Console) routes() {
 		assets.ServeHTTP(w, r)
 	})))
 	c.mux.HandleFunc("GET /login", c.login)
+	c.mux.HandleFunc("POST /login", c.signIn)
+	c.mux.HandleFunc("GET /setup", c.setup)
+	c.mux.HandleFunc("POST /setup", c.completeSetup)
 	c.mux.HandleFunc("POST /logout", c.logout)
 	c.mux.HandleFunc("POST /theme", c.theme)
 
@@ -158,6 +165,7 @@ func (c *Console) routes() {
 	page("GET /audit", access.Admin, c.listAudit)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
 	c.careRoutes(page)
+	c.userRoutes(page)
 	c.bulkRoutes(page)
 	page("/", access.Read, func(http.ResponseWriter, *http.Request) error { return problem.NotFound("page") })
 }
@@ -200,7 +208,11 @@ func (c *Console) signedIn(scope string, h handler) http.Handler {
 			return
 		}
 		if p == nil {
-			c.gate(w, r, http.StatusUnauthorized, gatePage{Title: "Sign in", Text: "The console opens with a one-time link. The process printed one when it started; this makes another:", Command: "aftercall login"})
+			next := ""
+			if r.Method == http.MethodGet {
+				next = r.URL.RequestURI()
+			}
+			c.knock(w, r, http.StatusUnauthorized, next)
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
@@ -257,10 +269,11 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Event types", Href: "/event-types", Icon: "list"},
 		{Text: "Rejected records", Href: "/rejected", Icon: "alert"},
 		{Text: "Health", Href: "/health", Icon: "tick"},
+		{Text: "Users", Href: "/users", Icon: "list"},
 		{Text: "API tokens", Href: "/tokens", Icon: "tick"},
 		{Text: "Audit log", Href: "/audit", Icon: "list"},
 	} {
-		if (m.Href == "/tokens" || m.Href == "/audit") && !principal(r).May(access.Admin) {
+		if (m.Href == "/users" || m.Href == "/tokens" || m.Href == "/audit") && !principal(r).May(access.Admin) {
 			continue
 		}
 		m.Current = m.Href == current
@@ -286,6 +299,13 @@ var flashes = map[string]flash{
 	"cancelling": {"ok", "It ends where it is: what was sent is sent, the rest goes on waiting."},
 	"stopped":    {"ok", "Stopped: it is not tried again."},
 	"revoked":    {"ok", "Revoked: it opens nothing any more."},
+	"role":       {"ok", "The role is changed, and counts from the next click on."},
+	"disabled":   {"ok", "Disabled, and signed out everywhere."},
+	"enabled":    {"ok", "Enabled: the password from before opens the console again."},
+	"signedout":  {"ok", "Signed out everywhere."},
+	"removed":    {"ok", "Removed, and signed out everywhere."},
+	"password":   {"ok", "Your password is changed. Your other browsers are signed out."},
+	"othersout":  {"ok", "Every other browser of yours is signed out."},
 	"resent":     {"ok", "On its way again: one try, with the URL, headers and secret of now."},
 }
 

@@ -57,7 +57,7 @@ func session(t *testing.T, db *store.DB, scopes []string) (cookie string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cookie, err = access.Login(t.Context(), db, link); err != nil {
+	if cookie, err = access.Login(t.Context(), db, link, ""); err != nil {
 		t.Fatal(err)
 	}
 	return cookie

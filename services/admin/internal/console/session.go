@@ -13,8 +13,12 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/access"
 )
 
+// gatePage is a page before the door: it needs no session, and shows nothing of
+// what is behind.
 type gatePage struct {
 	Title, Text, Command, Href, Link, Theme string
+	SignIn                                  *signInForm
+	Setup                                   *setupForm
 }
 
 func (c *Console) gate(w http.ResponseWriter, r *http.Request, status int, page gatePage) {
@@ -40,35 +44,65 @@ func (c *Console) cookieName(r *http.Request) string {
 	return "aftercall_session"
 }
 
-func (c *Console) session(r *http.Request) (*access.Principal, error) {
+// cookie is the value of the session's cookie, or "".
+func (c *Console) cookie(r *http.Request) string {
 	cookie, err := r.Cookie(c.cookieName(r))
-	if err != nil || cookie.Value == "" {
-		return nil, nil //nolint:nilerr // the one error is http.ErrNoCookie: nobody is signed in
+	if err != nil {
+		return "" // the one error is http.ErrNoCookie
 	}
-	p, err := access.Session(r.Context(), c.Store, cookie.Value, clientAddress(r))
+	return cookie.Value
+}
+
+func (c *Console) session(r *http.Request) (*access.Principal, error) {
+	value := c.cookie(r)
+	if value == "" {
+		return nil, nil
+	}
+	p, err := access.Session(r.Context(), c.Store, value, clientAddress(r))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	return p, err
 }
 
-// login takes a one-time link.
+// plain refuses to open a session where anyone on the way could read it.
+func (c *Console) plain(w http.ResponseWriter, r *http.Request) bool {
+	if c.secure(r) || loopback(r.Host) {
+		return false
+	}
+	c.gate(w, r, http.StatusForbidden, gatePage{Title: "Only over https", Text: "A session over plain http could be read by anyone on the way. Put https in front and set AFTERCALL_PUBLIC_URL=https://…, or use http://127.0.0.1 on the machine itself."})
+	return true
+}
+
+// looksOnly answers programs that look at links before people open them.
+func looksOnly(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodHead || r.Header.Get("Sec-Purpose") != "" || r.Header.Get("Purpose") == "prefetch" {
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	return false
+}
+
+// enter gives the browser its cookie and shows it in.
+func (c *Console) enter(w http.ResponseWriter, r *http.Request, value, next string) {
+	http.SetCookie(w, &http.Cookie{Name: c.cookieName(r), Value: value, Path: "/", HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteLaxMode, MaxAge: int(access.SessionLifetime / time.Second)})
+	http.Redirect(w, r, local(next), http.StatusSeeOther)
+}
+
+// login takes a one-time link, or shows the page to sign in.
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
-	if !c.secure(r) && !loopback(r.Host) {
-		c.gate(w, r, http.StatusForbidden, gatePage{Title: "Only over https", Text: "A session over plain http could be read by anyone on the way. Put https in front and set AFTERCALL_PUBLIC_URL=https://…, or use http://127.0.0.1 on the machine itself."})
+	if c.plain(w, r) {
 		return
 	}
 	text := r.URL.Query().Get("t")
 	if text == "" {
-		c.gate(w, r, http.StatusUnauthorized, gatePage{Title: "Sign in", Text: "The console opens with a one-time link. The process printed one when it started; this makes another:", Command: "aftercall login"})
+		c.knock(w, r, http.StatusOK, "/webhooks")
 		return
 	}
-	// Some programs look at links before people open them.
-	if r.Method == http.MethodHead || r.Header.Get("Sec-Purpose") != "" || r.Header.Get("Purpose") == "prefetch" {
-		w.WriteHeader(http.StatusNoContent)
+	if looksOnly(w, r) {
 		return
 	}
-	value, err := access.Login(r.Context(), c.Store, text)
+	value, err := access.Login(r.Context(), c.Store, text, clientAddress(r))
 	if errors.Is(err, store.ErrNotFound) {
 		page := gatePage{Title: "This link was used", Text: "It opens the console once, within 12 hours. This makes another:", Command: "aftercall login"}
 		if p, err := c.session(r); err == nil && p != nil {
@@ -81,19 +115,22 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: c.cookieName(r), Value: value, Path: "/", HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteLaxMode, MaxAge: int(access.SessionLifetime / time.Second)})
-	http.Redirect(w, r, "/webhooks", http.StatusSeeOther)
+	c.enter(w, r, value, "/webhooks")
 }
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
-	if cookie, err := r.Cookie(c.cookieName(r)); err == nil {
-		if err := c.Store.DeleteSession(r.Context(), access.Hash(cookie.Value)); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if value := c.cookie(r); value != "" {
+		if err := c.Store.DeleteSession(r.Context(), access.Hash(value)); err != nil && !errors.Is(err, store.ErrNotFound) {
 			c.trouble(w, r, err)
 			return
 		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: c.cookieName(r), Path: "/", HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteLaxMode, MaxAge: -1})
-	c.gate(w, r, http.StatusOK, gatePage{Title: "Signed out", Text: "A new one-time link opens the console again:", Command: "aftercall login"})
+	page := gatePage{Title: "Signed out", Text: "A new one-time link opens the console again:", Command: "aftercall login"}
+	if there, err := c.Store.AnyUser(r.Context()); err == nil && there {
+		page.Text, page.Command, page.Href, page.Link = "This browser is signed out.", "", "/login", "Sign in"
+	}
+	c.gate(w, r, http.StatusOK, page)
 }
 
 func (c *Console) theme(w http.ResponseWriter, r *http.Request) {
