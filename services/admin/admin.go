@@ -29,6 +29,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
 	"github.com/aftercall/aftercall/services/admin/internal/release"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
+	"github.com/aftercall/aftercall/services/admin/internal/stream"
 	"github.com/aftercall/aftercall/services/admin/internal/watch"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
@@ -82,6 +83,7 @@ type Server struct {
 	replays   *replay.Service
 	releases  *release.Runner
 	lags      *watch.Last
+	live      *stream.Hub
 	handler   http.Handler
 }
 
@@ -137,11 +139,12 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating producer client: %w", err)
 	}
-	s := &Server{config: c, deps: d, client: client, lags: &watch.Last{}}
+	s := &Server{config: c, deps: d, client: client, lags: &watch.Last{},
+		live: stream.New(stream.Options{Kafka: c.Kafka, Names: d.Store.SubscriptionNames, Logger: d.Logger, Registry: d.Registry})}
 	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
 	service := layer(d)
 	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)
-	service.Releaser, service.Lags = s.releases, s.lags
+	service.Releaser, service.Lags, service.Live = s.releases, s.lags, s.live
 	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
 	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays
 	s.handler = s.routes(service, public)
@@ -166,7 +169,7 @@ func (s *Server) Close() { s.client.Close() }
 // until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	parts := map[string]func(context.Context) error{
-		"publisher": s.publisher.Run, "replays": s.replays.Run, "health": s.watch, "send waiting": s.releases.Run,
+		"publisher": s.publisher.Run, "replays": s.replays.Run, "live": s.live.Run, "health": s.watch, "send waiting": s.releases.Run,
 		"reseal": func(ctx context.Context) error {
 			return release.Reseal(ctx, s.deps.Store, s.publisher, s.deps.Keyset, s.deps.Logger)
 		},
@@ -280,8 +283,8 @@ func (s *Server) routes(service *webhooks.Service, public *url.URL) http.Handler
 
 	m := newMeter(s.deps.Registry)
 	root := http.NewServeMux()
-	root.Handle("/api/", m.wrap("api", logger, apiHeaders(apiMux)))
-	root.Handle("/", m.wrap("console", logger, guard.Handler(pages)))
+	root.Handle("/api/", m.wrap("api", logger, s.live.Guard(apiHeaders(apiMux))))
+	root.Handle("/", m.wrap("console", logger, s.live.Guard(guard.Handler(pages))))
 	root.Handle("GET /livez", s.deps.Health)
 	root.Handle("GET /readyz", s.deps.Health)
 	for pattern, h := range s.deps.Mount {

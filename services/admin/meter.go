@@ -42,7 +42,10 @@ func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler) http
 				}
 			}
 			m.requests.WithLabelValues(surface, strconv.Itoa(seen.status)).Inc()
-			m.seconds.WithLabelValues(surface).Observe(time.Since(begin).Seconds())
+			// A stream takes as long as somebody listens.
+			if w.Header().Get("Content-Type") != "text/event-stream" {
+				m.seconds.WithLabelValues(surface).Observe(time.Since(begin).Seconds())
+			}
 		}()
 		next.ServeHTTP(seen, r)
 	})

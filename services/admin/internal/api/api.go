@@ -91,6 +91,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.users()
 	a.auditLog()
 	a.healthReport()
+	a.stream()
 	a.notYet()
 	document, err := a.Document()
 	if err != nil {

@@ -83,7 +83,6 @@ func (a *API) audit(ctx context.Context, action, object string) {
 // and do nothing. They are not in the document.
 func (a *API) notYet() {
 	for _, r := range []struct{ id, method, path, scope string }{
-		{"stream", http.MethodGet, "/stream", access.Read},
 		{"createErasure", http.MethodPost, "/erasures", access.Admin},
 	} {
 		op := huma.Operation{OperationID: r.id, Method: r.method, Path: r.path, Hidden: true}

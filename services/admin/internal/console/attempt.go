@@ -272,6 +272,7 @@ type deliveryPage struct {
 	ID, SubscriptionID, SubscriptionName string
 	EventType, CallID, CallHref          string
 	Live                                 liveness
+	Stream, Since                        string
 	Open                                 bool
 	State                                state
 	Reason, Cause                        string
@@ -282,6 +283,7 @@ type deliveryPage struct {
 }
 
 func (c *Console) showDelivery(w http.ResponseWriter, r *http.Request) error {
+	since := c.place(r.Context())
 	d, err := c.Store.Delivery(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -289,7 +291,7 @@ func (c *Console) showDelivery(w http.ResponseWriter, r *http.Request) error {
 	page := deliveryPage{
 		base: c.base(r, "Delivery", "/attempts", crumb{"Webhooks", "/webhooks"}, crumb{d.SubscriptionName, "/webhooks/" + url.PathEscape(d.SubscriptionID) + "/attempts"}, crumb{Text: "Delivery"}),
 		ID:   d.DeliveryID, SubscriptionID: d.SubscriptionID, SubscriptionName: d.SubscriptionName, EventType: d.EventType, CallID: d.CallID, CallHref: callHref(d.CallID),
-		Live: c.live(r.Context()), State: deliveryState(d.State, d.Reason), Cause: causeLong(d.Cause), NextRetry: d.NextAttemptAt, OccurredAt: d.OccurredAt,
+		Live: c.live(r.Context()), Stream: streamHref("delivery", d.DeliveryID), Since: since, State: deliveryState(d.State, d.Reason), Cause: causeLong(d.Cause), NextRetry: d.NextAttemptAt, OccurredAt: d.OccurredAt,
 		Path: []place{{"Delivery", d.DeliveryID}, {"Event, webhook-id", d.EventID}},
 	}
 	page.Open = d.State == store.StateQueued || d.State == store.StateWaiting

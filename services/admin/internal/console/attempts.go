@@ -73,6 +73,8 @@ type attemptsPage struct {
 	Q                     attemptFilter
 	Filtered              bool
 	Live                  liveness
+	// Stream adds rows to the first page; Since is up to where it was read.
+	Stream, Since         string
 	Rows                  []attemptRow
 	Pager                 pager
 	ExportCSV, ExportJSON string
@@ -139,6 +141,9 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	case wrong != nil:
 		page.ProblemTitle, page.Problem, status = wrong.Title, wrong.Detail, wrong.Status
 	default:
+		if q.Get("cursor") == "" {
+			page.Stream, page.Since = page.Q.streamHref(query.SubscriptionID), c.place(r.Context())
+		}
 		rows, next, err := c.Store.Attempts(r.Context(), query)
 		if err != nil {
 			page.ProblemTitle = "The list could not be read"

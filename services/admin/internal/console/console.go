@@ -142,6 +142,7 @@ func (c *Console) routes() {
 	page("GET /webhooks/{id}/attempts", access.Read, c.listAttempts)
 	page("GET /tests/{id}", access.Read, c.showTest)
 	page("GET /attempts", access.Read, c.listAttempts)
+	page("GET /stream", access.Read, c.stream)
 	page("GET /attempts/export", access.Read, c.exportAttempts)
 	page("GET /attempts/{id}", access.Read, c.showAttempt)
 	page("POST /attempts/{id}/resend", access.Resend, c.resend)
@@ -231,6 +232,7 @@ func (c *Console) signedIn(scope string, h handler) http.Handler {
 				return
 			}
 		}
+		c.await(r)
 		if err := h(w, r); err != nil {
 			c.trouble(w, r, err)
 		}

@@ -46,6 +46,7 @@ type testPage struct {
 	base
 	TestID, Again, NoneTitle, Hint string
 	Live                           liveness
+	Stream, Since                  string
 	Rows                           []testRow
 	Offer                          []offer
 }
@@ -61,7 +62,8 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 		return problem.NotFound("test")
 	}
 	target := r.URL.Query().Get("to")
-	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context())}
+	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context()),
+		Stream: streamHref("event", webhooks.TestEventID(id)), Since: c.place(r.Context())}
 	all, err := c.Store.Subscriptions(r.Context(), store.SubscriptionQuery{})
 	if err != nil {
 		return err

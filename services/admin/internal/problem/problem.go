@@ -29,6 +29,7 @@ const (
 	CodeConflict         = "conflict"
 	CodeTooLarge         = "too_large"
 	CodeTimeout          = "timeout"
+	CodeTooManyStreams   = "too_many_streams"
 	CodeInternal         = "internal"
 )
 

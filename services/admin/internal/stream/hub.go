@@ -64,7 +64,10 @@ type Hub struct {
 	idle      *time.Timer
 	stop      context.CancelFunc
 	closed    bool
-	checks    uint64
+	// checks counts how often everybody was to ask whether they may go on.
+	checks     uint64
+	checked    time.Time
+	rechecking bool
 }
 
 // New makes a hub that nobody listens to yet.
@@ -109,18 +112,6 @@ func (h *Hub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
-	h.broadcast()
-}
-
-// Recheck makes every stream ask at once whether its token or session is still
-// valid, instead of within the next second.
-func (h *Hub) Recheck() {
-	if h == nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.checks++
 	h.broadcast()
 }
 

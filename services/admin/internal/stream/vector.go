@@ -65,3 +65,13 @@ func (v Vector) behind(target Vector) int64 {
 	}
 	return n
 }
+
+// Within says whether everything before v is before the other place too.
+func (v Vector) Within(offsets map[int32]int64) bool {
+	for p, at := range v {
+		if offsets[p] < at {
+			return false
+		}
+	}
+	return true
+}

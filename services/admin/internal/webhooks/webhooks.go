@@ -37,6 +37,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
+	"github.com/aftercall/aftercall/services/admin/internal/stream"
 	"github.com/aftercall/aftercall/services/admin/internal/watch"
 )
 
@@ -76,6 +77,8 @@ type Service struct {
 	Probe http.RoundTripper
 	// Separator stands between the units of an OU path, "/" when empty.
 	Separator string
+	// Live tells what happens; nil where nobody may listen.
+	Live *stream.Hub
 	// Replays are run beside it.
 	Replays *replay.Service
 	// Lags are what was measured last of Kafka's readers.

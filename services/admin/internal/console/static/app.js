@@ -45,7 +45,8 @@ async function live(id) {
     await new Promise((resolve) => setTimeout(resolve, every));
     const region = document.getElementById(id);
     if (!region || !region.hasAttribute("data-live")) return;
-    await refresh(region);
+    // Where live.js has a stream, it says when.
+    if (!region.hasAttribute("data-streamed")) await refresh(region);
   }
 }
 for (const region of document.querySelectorAll("[data-live][id]")) live(region.id);
