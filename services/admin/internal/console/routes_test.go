@@ -23,11 +23,7 @@ func TestEveryPageRefusesAStrangerAndTheWrongScope(t *testing.T) {
 		t.Fatalf("only %d routes are guarded", len(c.guarded))
 	}
 	for _, route := range c.guarded {
-		method, path, _ := strings.Cut(route.pattern, " ")
-		if path == "" {
-			method, path = http.MethodGet, method
-		}
-		path = strings.NewReplacer("{id}", "x", "{name}", "x", "{$}", "").Replace(path)
+		method, path := methodOf(route), pathOf(route)
 		if status := ask(c, method, path, ""); status != http.StatusUnauthorized {
 			t.Errorf("%s answers a stranger with %d", route.pattern, status)
 		}
@@ -61,4 +57,58 @@ func session(t *testing.T, db *store.DB, scopes []string) (cookie string) {
 		t.Fatal(err)
 	}
 	return cookie
+}
+
+// A role reaches exactly the pages of its scopes, now, whatever it was when the
+// session was opened. Those that it may not have are asked, all of them.
+func TestEveryPageRefusesTheRolesThatMayNotHaveIt(t *testing.T) {
+	db := storetest.SQLite(t)
+	c := New(Options{Store: db, Logger: zap.NewNop()})
+	link, u, err := access.AddUser(t.Context(), db, access.UserInput{Login: "ada", Role: access.Administrator}, store.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, err := access.CompleteSetup(t.Context(), db, c.doorman, link, "", "four words are plenty", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := access.AddUser(t.Context(), db, access.UserInput{Login: "grace", Role: access.Administrator}, store.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := access.CompleteSetup(t.Context(), db, c.doorman, second, "", "four words are plenty", ""); err != nil {
+		t.Fatal(err)
+	}
+	for role, refused := range map[string][]string{
+		access.Viewer: {access.Write, access.Resend, access.Replay, access.Admin}, access.Operator: {access.Write, access.Admin}, access.Administrator: nil,
+	} {
+		if _, err := access.ChangeUser(t.Context(), db, u.ID, 0, store.UserChange{Role: &role}, store.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if status := ask(c, http.MethodGet, "/account", cookie); status != http.StatusOK {
+			t.Errorf("%s is answered %d for the own account", role, status)
+		}
+		for _, route := range c.guarded {
+			if slices.Contains(refused, route.scope) {
+				if status := ask(c, methodOf(route), pathOf(route), cookie); status != http.StatusForbidden {
+					t.Errorf("%s answers %s with %d", route.pattern, role, status)
+				}
+			}
+		}
+	}
+}
+
+func methodOf(route guarded) string {
+	if method, _, found := strings.Cut(route.pattern, " "); found {
+		return method
+	}
+	return http.MethodGet
+}
+
+func pathOf(route guarded) string {
+	_, path, found := strings.Cut(route.pattern, " ")
+	if !found {
+		path = route.pattern
+	}
+	return strings.NewReplacer("{id}", "x", "{name}", "x", "{$}", "").Replace(path)
 }

@@ -262,6 +262,8 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	b.do(chromedp.Navigate(console+attempt), chromedp.Evaluate(`document.querySelector('main a[href^="/deliveries/"]').getAttribute("href")`, &delivery),
 		chromedp.Evaluate(`"/events/" + /evt_[a-z0-9]+/.exec(document.querySelector("main").textContent)[0]`, &event))
 	screens = append(screens, delivery, event)
+	user, link := b.addUser(console, "ada@example.com")
+	screens = append(screens, "/users", user, user+"/remove", "/account", "/login", link)
 	for _, scheme := range []string{"light", "dark"} {
 		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 		for _, path := range screens {
