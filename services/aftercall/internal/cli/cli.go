@@ -22,6 +22,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 	"github.com/aftercall/aftercall/services/aftercall/internal/subscriptions"
+	"github.com/aftercall/aftercall/services/aftercall/internal/tail"
 	"github.com/aftercall/aftercall/services/aftercall/internal/topics"
 	"github.com/aftercall/aftercall/services/aftercall/internal/trigger"
 	"github.com/aftercall/aftercall/services/aftercall/internal/validate"
@@ -87,7 +88,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 partly done.`,
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
 		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
-		subscriptions.Command(),
+		subscriptions.Command(), tail.Command(),
 		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(), verify.Command(),
 	)
 	return root

@@ -146,12 +146,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, heade
 		return fmt.Errorf("reading the API's answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		p := &RefusedError{}
-		if json.Unmarshal(b, p) != nil || p.Code == "" {
-			return fmt.Errorf("the answer was %d and is not that of Aftercall's API: is --api right?", resp.StatusCode)
-		}
-		p.Status = resp.StatusCode
-		return p
+		return refusal(resp.StatusCode, b)
 	}
 	if out == nil {
 		return nil

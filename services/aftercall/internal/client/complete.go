@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,4 +46,25 @@ func (f *Flags) complete(cmd *cobra.Command, word func(id, name string) string, 
 		return nil
 	})
 	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// SubscriptionID is the id of the subscription with a name or an id.
+func (c *Client) SubscriptionID(ctx context.Context, name string) (string, error) {
+	var found []string
+	err := Each(ctx, c, "/subscriptions", nil, 0, func(s struct{ ID, Name string }) error {
+		if s.ID == name || s.Name == name {
+			found = append(found, s.ID)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("asking for the subscriptions: %w", err)
+	case len(found) == 0:
+		// One that was deleted has attempts too.
+		return name, nil
+	case len(found) > 1:
+		return "", fmt.Errorf("%d subscriptions are named %q: give the id of one (%s)", len(found), name, strings.Join(found, ", "))
+	}
+	return found[0], nil
 }
