@@ -30,7 +30,7 @@ func TestANumberIsFoundWhereverItStandsInARecord(t *testing.T) {
 	for _, record := range []string{
 		`{"CallerNumber":"+1 202 555 0142"}`, `{"CallerNumber":12025550142}`, `{"CalleeNumber":"sip:+12025550142@sbc"}`, `{"TransferToName":"tel:+1-202-555-0142"}`,
 		`{"Transcription":[{"Phrase":"ring me at +1 202-555-0142, after 5"}]}`, `{"Own":{"Deep":["x12025550142y"]}}`, `{"CallerNumber":"\u002B1\u0028202\u0029\u0020555-0142"}`,
-		`{"CallId":"2026-11-24 12025550142"}`, `not json: 12025550142`, `{"CallerNumber":"1`+"\u00a0"+`2025550142"`, `{"12025550142":true}`, `{} +12025550142`,
+		`{"CallId":"2026-11-24 12025550142"}`, `not json: 12025550142`, `{"CallerNumber":"1` + "\u00a0" + `2025550142"`, `{"12025550142":true}`, `{} +12025550142`,
 	} {
 		if !slices.Contains(InRecord([]byte(record)), "12025550142") {
 			t.Errorf("not found in %s: %q", record, InRecord([]byte(record)))

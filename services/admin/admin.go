@@ -25,6 +25,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/access"
 	"github.com/aftercall/aftercall/services/admin/internal/api"
 	"github.com/aftercall/aftercall/services/admin/internal/console"
+	"github.com/aftercall/aftercall/services/admin/internal/erase"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
 	"github.com/aftercall/aftercall/services/admin/internal/release"
@@ -81,6 +82,7 @@ type Server struct {
 	client    *kgo.Client
 	publisher *publish.Publisher
 	replays   *replay.Service
+	erasures  *erase.Service
 	releases  *release.Runner
 	lags      *watch.Last
 	live      *stream.Hub
@@ -107,6 +109,7 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	if d.Health == nil {
 		d.Health = lifecycle.NewHealth()
 	}
+	d.Store.SetDigester(d.Keyset)
 	d.Health.Register("admin.store")
 	d.Health.Register("admin.kafka")
 	if c.Kafka.ClientID == "" {
@@ -145,6 +148,8 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	service := layer(d)
 	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)
 	service.Releaser, service.Lags, service.Live = s.releases, s.lags, s.live
+	s.erasures = erase.New(d.Store, erase.Topics{Client: client, Embedded: c.Kafka.Embedded}, d.Logger)
+	service.Erasures = s.erasures
 	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
 	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays
 	s.handler = s.routes(service, public)
@@ -169,7 +174,7 @@ func (s *Server) Close() { s.client.Close() }
 // until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	parts := map[string]func(context.Context) error{
-		"publisher": s.publisher.Run, "replays": s.replays.Run, "live": s.live.Run, "health": s.watch, "send waiting": s.releases.Run,
+		"publisher": s.publisher.Run, "replays": s.replays.Run, "erasures": s.erasures.Run, "live": s.live.Run, "health": s.watch, "send waiting": s.releases.Run,
 		"reseal": func(ctx context.Context) error {
 			return release.Reseal(ctx, s.deps.Store, s.publisher, s.deps.Keyset, s.deps.Logger)
 		},

@@ -310,9 +310,6 @@ func TestACreationNamesWhatIsWrongWithWhichField(t *testing.T) {
 	}
 	// A name server that is away is no reason to refuse.
 	b.subscribe(`{"endpoint":"https://slow.example/","events":["App.QueueWebhook"]}`)
-	for _, path := range []string{"/erasures"} {
-		b.api("POST", path, "").wantProblem(t, http.StatusUnprocessableEntity, "not_available_yet", "")
-	}
 }
 
 func TestAnEndpointThatStaysMayBeUnreachable(t *testing.T) {

@@ -85,6 +85,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.history()
 	a.exports()
 	a.replays(replaysOf(service))
+	a.erasures(erasuresOf(service))
 	a.eventTypes()
 	a.tokens()
 	a.loginLinks()
@@ -92,7 +93,6 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.auditLog()
 	a.healthReport()
 	a.stream()
-	a.notYet()
 	document, err := a.Document()
 	if err != nil {
 		panic("api: writing the OpenAPI document: " + err.Error())

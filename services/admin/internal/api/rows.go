@@ -148,12 +148,13 @@ type EventDetail struct {
 	Traceparent    string           `json:"traceparent,omitempty"`
 	Repeats        []store.Position `json:"repeats" doc:"Further records that are the same event; nothing was sent for them."`
 	PayloadExpired bool             `json:"payload_expired"`
+	ErasedAt       *wire.Time       `json:"erased_at,omitempty" doc:"When its personal data was erased."`
 	// Payload is the CDR where it was asked for.
 	Payload any `json:"payload,omitempty" doc:"The CDR; on /events/{id} only, and absent once expired."`
 }
 
 func eventDetail(e store.EventDetail) EventDetail {
-	out := EventDetail{Event: eventRow(e.Event), Decisions: e.Decisions, Warnings: e.Warnings, Traceparent: e.Traceparent, Repeats: e.Repeats, PayloadExpired: e.PayloadExpired}
+	out := EventDetail{Event: eventRow(e.Event), Decisions: e.Decisions, Warnings: e.Warnings, Traceparent: e.Traceparent, Repeats: e.Repeats, PayloadExpired: e.PayloadExpired, ErasedAt: maybe(e.ErasedAt)}
 	if out.Repeats == nil {
 		out.Repeats = []store.Position{}
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -76,25 +75,5 @@ func (a *API) audit(ctx context.Context, action, object string) {
 	err := a.store.AddAudit(ctx, store.AuditEntry{ID: uuid.Must(uuid.NewV7()).String(), At: time.Now().UTC(), Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: action, Object: object})
 	if err != nil {
 		a.log(err, problem.From(err), action)
-	}
-}
-
-// notYet are routes of features that are designed and not built: they say so,
-// and do nothing. They are not in the document.
-func (a *API) notYet() {
-	for _, r := range []struct{ id, method, path, scope string }{
-		{"createErasure", http.MethodPost, "/erasures", access.Admin},
-	} {
-		op := huma.Operation{OperationID: r.id, Method: r.method, Path: r.path, Hidden: true}
-		refuse := problem.New(http.StatusUnprocessableEntity, problem.CodeNotAvailableYet, "This is not available yet.")
-		if strings.Contains(r.path, "{id}") {
-			route(a, r.scope, op, func(context.Context, *struct {
-				ID string `path:"id"`
-			}) (*struct{}, error) {
-				return nil, refuse
-			})
-			continue
-		}
-		route(a, r.scope, op, func(context.Context, *struct{}) (*struct{}, error) { return nil, refuse })
 	}
 }

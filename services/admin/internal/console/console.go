@@ -87,7 +87,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux(), doorman: access.NewDoorman(o.Now)}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "health", "test", "bulk", "trouble"} {
+	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "erasures", "erasure", "health", "test", "bulk", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -166,6 +166,7 @@ func (c *Console) routes() {
 	page("GET /audit", access.Admin, c.listAudit)
 	page("POST /steps/dismiss", access.Read, c.dismissStep)
 	c.careRoutes(page)
+	c.erasureRoutes(page)
 	c.userRoutes(page)
 	c.bulkRoutes(page)
 	page("/", access.Read, func(http.ResponseWriter, *http.Request) error { return problem.NotFound("page") })
@@ -274,8 +275,9 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Users", Href: "/users", Icon: "list"},
 		{Text: "API tokens", Href: "/tokens", Icon: "tick"},
 		{Text: "Audit log", Href: "/audit", Icon: "list"},
+		{Text: "Erasures", Href: "/erasures", Icon: "cross"},
 	} {
-		if (m.Href == "/users" || m.Href == "/tokens" || m.Href == "/audit") && !principal(r).May(access.Admin) {
+		if (m.Href == "/users" || m.Href == "/tokens" || m.Href == "/audit" || m.Href == "/erasures") && !principal(r).May(access.Admin) {
 			continue
 		}
 		m.Current = m.Href == current

@@ -138,7 +138,7 @@ func (c *Console) listAudit(w http.ResponseWriter, r *http.Request) error {
 
 // hrefOf is the page of what an entry is about, by its id.
 func hrefOf(id string) string {
-	for prefix, page := range map[string]string{"sub_": "/webhooks/", "dlv_": "/deliveries/", "att_": "/attempts/", "evt_": "/events/", "rpl_": "/replays/"} {
+	for prefix, page := range map[string]string{"sub_": "/webhooks/", "dlv_": "/deliveries/", "att_": "/attempts/", "evt_": "/events/", "rpl_": "/replays/", "era_": "/erasures/"} {
 		if strings.HasPrefix(id, prefix) {
 			return page + url.PathEscape(id)
 		}

@@ -25,6 +25,7 @@ const (
 	CodeIfMatchRequired  = "if_match_required"
 	CodeCursorInvalid    = "cursor_invalid"
 	CodePayloadExpired   = "payload_expired"
+	CodePayloadErased    = "payload_erased"
 	CodeKafkaUnavailable = "kafka_unavailable"
 	CodeConflict         = "conflict"
 	CodeTooLarge         = "too_large"
@@ -114,6 +115,8 @@ func From(err error) *Problem {
 	case errors.Is(err, store.ErrCursor):
 		return New(http.StatusBadRequest, CodeCursorInvalid, "The cursor is not one that this list gave out.",
 			Field{Pointer: "cursor", Code: CodeCursorInvalid, Message: "Start again without a cursor."})
+	case errors.Is(err, store.ErrPayloadErased):
+		return New(http.StatusGone, CodePayloadErased, "Its personal data was erased: only its history is kept.")
 	case errors.Is(err, store.ErrPayloadExpired):
 		return New(http.StatusGone, CodePayloadExpired, "The payload's retention has passed: only its history is kept.")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -35,6 +35,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
+	"github.com/aftercall/aftercall/services/admin/internal/erase"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
 	"github.com/aftercall/aftercall/services/admin/internal/stream"
@@ -81,6 +82,8 @@ type Service struct {
 	Live *stream.Hub
 	// Replays are run beside it.
 	Replays *replay.Service
+	// Erasures too.
+	Erasures *erase.Service
 	// Lags are what was measured last of Kafka's readers.
 	Lags   *watch.Last
 	Logger *zap.Logger
