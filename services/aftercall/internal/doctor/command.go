@@ -1,0 +1,92 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+)
+
+// Command is `aftercall doctor`.
+func Command() *cobra.Command {
+	var m Machine
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what is wrong with a deployment, and say what to do",
+		Long: `Looks at a deployment from the AFTERCALL_* variables of one of its services
+(docs/configuration.md): brokers and how they are secured, topics and their settings,
+the keyset and what the webhooks are sealed with, clocks, the database and its
+migrations, ports, routers that share a name, who works and how far behind, and
+whether admin is ready. It changes nothing and joins no group.
+
+Where AFTERCALL_BROKERS is not set, it looks at the one-process edition on this
+machine, by its data folder.
+
+Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
+		Example: `  # With the variables of a service, on its machine
+  set -a; . /etc/aftercall/sender.env; set +a; aftercall doctor
+
+  # In its pod
+  kubectl -n aftercall exec deploy/admin -- aftercall doctor
+
+  # What is wrong, for a script
+  aftercall doctor | jq 'select(.level != "ok")'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r := Look(cmd.Context(), m)
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			if err := r.write(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			if n := r.Count(Fail); n > 0 {
+				return fmt.Errorf("%d findings to mend", n)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&m.Data, "data", "./data", "data `folder` of the one-process edition")
+	cmd.Flags().StringVar(&m.Broker, "kafka-listen", simulate.DefaultBroker, "`host:port` of the one-process edition's broker")
+	cmd.Flags().DurationVar(&m.Between, "watch", 0, "how long to watch routers take each other's transactions (default 2s)")
+	return cmd
+}
+
+// Look goes through all checks.
+func Look(ctx context.Context, m Machine) Report {
+	m = m.defaults()
+	var r Report
+	s, ok := m.load(&r)
+	if !ok {
+		return r
+	}
+	keyset := m.keyset(&r, s)
+	if m.reach(ctx, &r, s.Kafka) {
+		client, err := kgo.NewClient(s.Kafka.Opts()...)
+		if err != nil {
+			r.add(CheckSecurity, Fail, oneLine(err), "no service can read or write", "correct the variables named")
+			return r
+		}
+		defer client.Close()
+		m.cluster(ctx, &r, s, client)
+		if m.topics(ctx, &r, s, client) {
+			if keyset != nil {
+				m.keys(ctx, &r, s, client, keyset)
+			}
+			m.brokerClock(ctx, &r, s, client)
+			m.routers(ctx, &r, client)
+			m.groups(ctx, &r, s)
+		}
+	}
+	m.database(ctx, &r, s)
+	here := m.port(ctx, &r, "AFTERCALL_LISTEN", s.Listen)
+	m.port(ctx, &r, "AFTERCALL_OPS_LISTEN", s.OpsListen)
+	if m.oneProcess() {
+		m.disk(&r)
+	}
+	m.admin(ctx, &r, s, here)
+	return r
+}
