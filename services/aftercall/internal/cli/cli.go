@@ -14,6 +14,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/cat"
 	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 	"github.com/aftercall/aftercall/services/aftercall/internal/dev"
+	"github.com/aftercall/aftercall/services/aftercall/internal/doctor"
 	"github.com/aftercall/aftercall/services/aftercall/internal/importer"
 	"github.com/aftercall/aftercall/services/aftercall/internal/keyset"
 	"github.com/aftercall/aftercall/services/aftercall/internal/lag"
@@ -89,7 +90,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 partly done.`,
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),
 		listen.Command(), cat.Command(), keyset.Command(), importer.Command(), replay.Command(), bench.Command(), bench.ReceiverCommand(), topics.Command(),
 		subscriptions.Command(), tail.Command(),
-		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(), verify.Command(),
+		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(), verify.Command(), doctor.Command(),
 	)
 	return root
 }
