@@ -208,6 +208,9 @@ func pagerOf(r *http.Request, next string) pager {
 func rowOf(a store.Attempt, ofAll bool) attemptRow {
 	row := attemptRow{ID: a.AttemptID, SubscriptionID: a.SubscriptionID, SubscriptionName: a.SubscriptionName, At: a.StartedAt, EventType: shortType(a.EventType), Cause: causeWords(a.Cause),
 		CallID: a.CallID, CallHref: callHref(a.CallID), Attempt: attemptText(a.Attempt, a.AttemptsAllowed), State: resultState(a.Result, a.Reason), HTTP: httpText(a.HTTPStatus), Latency: "–", NextRetry: a.NextAttemptAt, OfAll: ofAll}
+	if row.SubscriptionName == "" {
+		row.SubscriptionName = a.SubscriptionID // a link needs a text
+	}
 	if a.Result != "not_sent" {
 		row.Latency = duration(time.Duration(a.DurationMS) * time.Millisecond)
 	}
