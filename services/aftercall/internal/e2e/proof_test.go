@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,10 +76,13 @@ func (u *upstream) sustain(topicName string, perSecond int) (stop func() int) {
 			}
 		}
 	}()
-	return func() int {
+	stop = sync.OnceValue(func() int {
 		close(end)
 		return <-ended
-	}
+	})
+	// A proof that fails ends the load too, before its clients are closed.
+	u.t.Cleanup(func() { stop() })
+	return stop
 }
 
 // since are the requests of the last while.
