@@ -20,7 +20,7 @@ var scopeTexts = []option{
 	{Value: access.Write, Text: "write: add, change and delete webhooks, send tests"},
 	{Value: access.Resend, Text: "resend: send a delivery again, stop its retries, send what waits"},
 	{Value: access.Replay, Text: "replay: plan, run and cancel replays"},
-	{Value: access.Admin, Text: "admin: all of these, tokens, and the audit log"},
+	{Value: access.Admin, Text: "admin: all of these, users, tokens, and the audit log"},
 }
 
 type tokenRow struct {
@@ -138,7 +138,7 @@ func (c *Console) listAudit(w http.ResponseWriter, r *http.Request) error {
 
 // hrefOf is the page of what an entry is about, by its id.
 func hrefOf(id string) string {
-	for prefix, page := range map[string]string{"sub_": "/webhooks/", "dlv_": "/deliveries/", "att_": "/attempts/", "evt_": "/events/", "rpl_": "/replays/", "era_": "/erasures/"} {
+	for prefix, page := range map[string]string{"sub_": "/webhooks/", "dlv_": "/deliveries/", "att_": "/attempts/", "evt_": "/events/", "rpl_": "/replays/", "usr_": "/users/", "era_": "/erasures/"} {
 		if strings.HasPrefix(id, prefix) {
 			return page + url.PathEscape(id)
 		}

@@ -148,10 +148,12 @@ func (c *Console) addUser(w http.ResponseWriter, r *http.Request) error {
 type userPage struct {
 	base
 	userRow
-	Disabled, HasPassword, Removing bool
-	Roles                           []option
-	Made                            *madeLink
-	Refused                         string
+	Disabled, HasPassword, HasLink, Removing bool
+
+	LinkUntil time.Time
+	Roles     []option
+	Made      *madeLink
+	Refused   string
 }
 
 // user is the page of one of them.
@@ -162,6 +164,7 @@ func (c *Console) user(w http.ResponseWriter, r *http.Request, status int, page 
 	}
 	page.base = c.base(r, u.Login, "/users", crumb{Text: "Users", Href: "/users"}, crumb{Text: u.Login})
 	page.userRow, page.Disabled, page.HasPassword, page.Roles = c.userRow(r, u), u.Disabled, u.PasswordHash != "", rolesOf(u.Role)
+	page.HasLink, page.LinkUntil = u.SetupExpiresAt.After(c.Now()), u.SetupExpiresAt
 	return c.render(w, r, status, "user", page)
 }
 
