@@ -47,7 +47,7 @@ func Tracer(t testing.TB, service string) (*telemetry.Tracer, func() []Span) {
 				s.Links = append(s.Links, l.SpanContext.SpanID().String())
 			}
 			for _, a := range stub.Attributes {
-				s.Attributes[string(a.Key)] = a.Value.Emit()
+				s.Attributes[string(a.Key)] = a.Value.String()
 			}
 			spans = append(spans, s)
 		}
