@@ -64,6 +64,8 @@ var variables = []Variable{
 		Text: "Address of the API and the console (admin)."},
 	{Name: "AFTERCALL_PUBLIC_URL", Example: "https://aftercall.example.com",
 		Text: "Address under which people reach the console, as it stands in links."},
+	{Name: "AFTERCALL_PPROF_LISTEN", Example: "127.0.0.1:6060",
+		Text: "Loopback address of Go's profiles (/debug/pprof/); empty for none. Other addresses are refused."},
 	{Name: "AFTERCALL_OPS_LISTEN", Example: "0.0.0.0:9100",
 		Text: "Address of /livez, /readyz and /metrics; empty for none. It asks for no token: keep it inside."},
 

@@ -43,12 +43,16 @@ type Process struct {
 	Version string
 	// OpsAddress is where /livez, /readyz and /metrics answer; empty for nowhere.
 	OpsAddress string
+	// PprofAddress is where profiles are; empty for nowhere.
+	PprofAddress string
 }
 
 // Settings are those of the process itself, common to all services.
 type Settings struct {
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`
 	OpsListen string `env:"OPS_LISTEN" envDefault:"127.0.0.1:9100"`
+	// PprofListen is a loopback address; empty for no profiles.
+	PprofListen string `env:"PPROF_LISTEN"`
 }
 
 // Main runs a service and exits the process when it has ended. C is the struct
@@ -131,11 +135,22 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 		ops = func(ctx context.Context) error { return lifecycle.ServeOpsOn(ctx, ln, p.Health, p.Registry) }
 	}
 
-	p.Logger.Info("service.started", zap.String("version", p.Version), zap.String("ops", p.OpsAddress))
-	err = lifecycle.Run(ctx, map[string]func(context.Context) error{
+	parts := map[string]func(context.Context) error{
 		"ops": ops,
 		name:  func(ctx context.Context) error { return run(ctx, cfg.Service, p) },
-	})
+	}
+	if cfg.PprofListen != "" {
+		ln, err := lifecycle.ListenPprof(ctx, cfg.PprofListen)
+		if err != nil {
+			fmt.Fprintf(stderr, "%s: AFTERCALL_PPROF_LISTEN: %v\n", name, err)
+			return exitSettings
+		}
+		p.PprofAddress = ln.Addr().String()
+		parts["pprof"] = func(ctx context.Context) error { return lifecycle.ServePprof(ctx, ln) }
+	}
+
+	p.Logger.Info("service.started", zap.String("version", p.Version), zap.String("ops", p.OpsAddress))
+	err = lifecycle.Run(ctx, parts)
 	if err != nil {
 		p.Logger.Error("service.failed", zap.Error(err))
 		return exitFailed

@@ -93,6 +93,38 @@ func TestAServiceAnswersHealthAndEndsCleanlyByASignal(t *testing.T) {
 	}
 }
 
+func TestProfilesAreServedOnALoopbackAddressOnly(t *testing.T) {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	asked := errors.New("asked for all")
+	environ := []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN=127.0.0.1:0"}
+	var said string
+	look := func(_ context.Context, _ settings, p Process) error {
+		if said = p.PprofAddress; said == "" {
+			return asked
+		}
+		for _, address := range []string{p.PprofAddress, p.OpsAddress} {
+			res, err := client.Get("http://" + address + "/debug/pprof/goroutine?debug=1")
+			if err != nil {
+				return err
+			}
+			_ = res.Body.Close()
+			if found := res.StatusCode == http.StatusOK; found != (address == p.PprofAddress) {
+				return errors.New(address + " answers " + res.Status)
+			}
+		}
+		return asked
+	}
+	if _, _, stderr := begin(t, nil, append(environ, "AFTERCALL_PPROF_LISTEN=127.0.0.1:0"), look); said == "" || !strings.Contains(stderr, asked.Error()) {
+		t.Errorf("at %q: %s", said, stderr)
+	}
+	if _, _, stderr := begin(t, nil, environ, look); said != "" || !strings.Contains(stderr, asked.Error()) {
+		t.Errorf("by default at %q: %s", said, stderr)
+	}
+	if status, _, stderr := begin(t, nil, append(environ, "AFTERCALL_PPROF_LISTEN=0.0.0.0:0"), never); status != 2 || !strings.Contains(stderr, "AFTERCALL_PPROF_LISTEN") {
+		t.Errorf("%d %s", status, stderr)
+	}
+}
+
 func TestAFailureIsLoggedAndIsTheExitStatus(t *testing.T) {
 	status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN="},
 		func(context.Context, settings, Process) error { return errors.New("broker gone") })
