@@ -44,7 +44,7 @@ func (d *DB) Attempts(ctx context.Context, q AttemptQuery) ([]Attempt, string, e
 	f.equal("a.state", q.State)
 	f.equal("a.error_class", q.ErrorClass)
 	f.status("a.http_status", q.Status)
-	f.equal("a.cause", q.Cause)
+	f.cause("a.cause", q.Cause)
 	f.between("a.started_at", q.From, q.To)
 	limit, tail, err := f.page("attempts", "a.started_at", "a.attempt_id", q.Page)
 	if err != nil {

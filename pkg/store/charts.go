@@ -48,6 +48,8 @@ const chartAttempts = 100_000
 type Charts struct {
 	ChartQuery
 	Buckets []ChartBucket
+	// Total is all buckets in one.
+	Total ChartBucket
 	// Codes are HTTP statuses and Errors classes of errors, the most frequent first.
 	Codes  []CodeCount
 	Errors []ErrorCount
@@ -320,10 +322,23 @@ func (c *charter) breaker(ctx context.Context) error {
 		})
 }
 
+func (b *ChartBucket) measure(latencies map[int32]int64) {
+	b.P50, b.P95, b.P99 = quantile(latencies, 0.5), quantile(latencies, 0.95), quantile(latencies, 0.99)
+}
+
 func (c *charter) finish() {
+	all := map[int32]int64{}
 	for i, buckets := range c.latencies {
-		b := &c.c.Buckets[i]
-		b.P50, b.P95, b.P99 = quantile(buckets, 0.5), quantile(buckets, 0.95), quantile(buckets, 0.99)
+		c.c.Buckets[i].measure(buckets)
+		for latency, n := range buckets {
+			all[latency] += n
+		}
+	}
+	total := &c.c.Total
+	total.At = c.c.From
+	total.measure(all)
+	for _, b := range c.c.Buckets {
+		total.Delivered, total.Failed, total.NotSent = total.Delivered+b.Delivered, total.Failed+b.Failed, total.NotSent+b.NotSent
 	}
 	for status, n := range c.codes {
 		c.c.Codes = append(c.c.Codes, CodeCount{status, n})

@@ -41,7 +41,7 @@ func (d *DB) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, strin
 	}
 	f.equal("d.error_class", q.ErrorClass)
 	f.status("d.http_status", q.Status)
-	f.equal("d.cause", q.Cause)
+	f.cause("d.cause", q.Cause)
 	f.between("d.queued_at", q.From, q.To)
 	limit, tail, err := f.page("deliveries", "d.queued_at", "d.delivery_id", q.Page)
 	if err != nil {

@@ -53,6 +53,15 @@ func (f *filter) between(column string, from, to time.Time) {
 	}
 }
 
+// cause adds a cause, or that it is no test.
+func (f *filter) cause(column, v string) {
+	if v == CauseNotTest {
+		f.where = append(f.where, column+" <> 'test'")
+		return
+	}
+	f.equal(column, v)
+}
+
 // status adds a code ("503") or a class of codes ("5xx"). What is neither
 // selects nothing.
 func (f *filter) status(column, v string) {

@@ -27,7 +27,7 @@ type AttemptQuery struct {
 	ErrorClass string
 	// Status is a code ("503") or a class of codes ("5xx").
 	Status string
-	// Cause is call_ended, test, resend or replay.
+	// Cause is call_ended, test, resend or replay, or not_test for all but tests.
 	Cause    string
 	From, To time.Time
 	Page

@@ -22,6 +22,8 @@ const (
 	CauseTest      = "test"
 	CauseResend    = "resend"
 	CauseReplay    = "replay"
+	// CauseNotTest selects all that are no tests. No row has it.
+	CauseNotTest = "not_test"
 
 	OutcomeMatched = "matched"
 

@@ -161,6 +161,9 @@ func charts(t *testing.T, db *store.DB) {
 	} {
 		c := read(name)
 		delivered, failed, notSent := sum(c)
+		if total := (store.ChartBucket{At: c.From, Delivered: delivered, Failed: failed, NotSent: notSent, P50: c.Total.P50, P95: c.Total.P95, P99: c.Total.P99}); c.Total != total || c.Total.P50 < 40*time.Millisecond {
+			t.Errorf("in %s the total is %+v, want %+v", name, c.Total, total)
+		}
 		if len(c.Buckets) != want.buckets || delivered != want.delivered || failed != want.failed || notSent != want.notSent || fmt.Sprint(c.Codes) != want.codes || fmt.Sprint(c.Errors) != want.errors {
 			t.Errorf("in %s there are %d buckets, %d delivered, %d failed, %d not sent, %v, %v, want %+v", name, len(c.Buckets), delivered, failed, notSent, c.Codes, c.Errors, want)
 		}

@@ -41,7 +41,7 @@ type Filters struct {
 	State        string `query:"state" enum:"queued,waiting,delivered,given_up,stopped"`
 	Status       string `query:"status" pattern:"^[1-5]([0-9]{2}|xx)$" doc:"An HTTP status or a class of them." example:"5xx"`
 	Error        string `query:"error" enum:"dns,connect,tls,timeout,reset,protocol,status,policy" doc:"Class of the error."`
-	Cause        string `query:"cause" enum:"call_ended,test,resend,replay"`
+	Cause        string `query:"cause" enum:"call_ended,test,resend,replay,not_test" doc:"not_test: all but tests."`
 	Span
 }
 

@@ -42,7 +42,7 @@ func (c Bars) Draw() Chart {
 		if b.Says != "" {
 			says = b.Name + " (" + b.Says + "): " + n + " " + c.Unit
 		}
-		closing := s.link(b.Href, says)
+		closing := s.linkText(b.Href, says)
 		s.put(`<rect class="hit" x="0" y="%s" width="%s" height="%s"/>`, num(y), num(width), num(barHeight))
 		s.put(`<text class="name" x="%s" y="%s" text-anchor="end">%s</text>`, num(names-10), num(y+barHeight/2+4.5), esc(b.Name))
 		s.put(`<rect %s x="%s" y="%s" width="%s" height="%s" rx="2"/>`, s.paint(b.Look), num(names), num(y), num(long), num(barHeight))

@@ -141,6 +141,15 @@ func (s *svg) link(href, says string) string {
 	return `</a>`
 }
 
+// linkText is a link with a text in it, which is its name; says comes with it.
+func (s *svg) linkText(href, says string) string {
+	if href == "" {
+		return s.link(href, says)
+	}
+	s.put(`<a href="%s" tabindex="-1"><title>%s</title>`, esc(href), esc(says))
+	return `</a>`
+}
+
 // scale draws the lines of the values and their labels, and answers the top.
 func (s *svg) scale(largest float64, text func(float64) string) float64 {
 	end := nice(largest)

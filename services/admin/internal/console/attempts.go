@@ -118,7 +118,8 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		page.Path = "/webhooks/" + url.PathEscape(id) + "/attempts"
-		page.base = c.base(r, "View Webhook Send Attempts", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{s.Name, "/webhooks/" + url.PathEscape(id) + "/edit"}, crumb{Text: "View Webhook Send Attempts"})
+		page.base = c.base(r, "View Webhook Send Attempts", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{s.Name, "/webhooks/" + url.PathEscape(id)}, crumb{Text: "View Webhook Send Attempts"})
+		page.Tabs = tabsOf(r, id, "View Webhook Send Attempts")
 		page.TestAction = "/webhooks/" + url.PathEscape(id) + "/test"
 		page.Subscription, page.Care = s, c.careOf(r, s)
 	} else {
@@ -129,7 +130,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Results = choices(page.Q.Result, "delivered", "delivered", "failed", "failed", "not_sent", "not sent")
 	page.ErrorClasses = choices(page.Q.Error, "status", "status", "timeout", "time-out", "connect", "connect", "dns", "DNS", "tls", "TLS", "reset", "reset", "protocol", "protocol", "policy", "policy")
-	page.Causes = choices(page.Q.Cause, "call_ended", "a call ended", "test", "test", "resend", "resend", "replay", "replay")
+	page.Causes = choices(page.Q.Cause, "call_ended", "a call ended", "test", "test", "resend", "resend", "replay", "replay", "not_test", "all but tests")
 
 	query, wrong := page.Q.query()
 	query.Page = store.Page{Limit: pageRows, Cursor: q.Get("cursor")}

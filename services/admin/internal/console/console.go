@@ -87,7 +87,7 @@ func New(o Options) *Console {
 		o.Now = time.Now
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux(), doorman: access.NewDoorman(o.Now)}
-	for _, name := range []string{"webhooks", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "erasures", "erasure", "health", "test", "bulk", "trouble"} {
+	for _, name := range []string{"webhooks", "overview", "tests", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "erasures", "erasure", "health", "test", "bulk", "trouble"} {
 		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
@@ -129,10 +129,7 @@ func (c *Console) routes() {
 	page("POST /webhooks/test", access.Write, c.sendTest)
 	page("GET /webhooks/new", access.Write, c.newForm)
 	page("POST /webhooks/new", access.Write, c.create)
-	page("GET /webhooks/{id}", access.Read, func(w http.ResponseWriter, r *http.Request) error {
-		http.Redirect(w, r, "/webhooks/"+url.PathEscape(r.PathValue("id"))+"/attempts", http.StatusSeeOther)
-		return nil
-	})
+	c.overviewRoutes(page)
 	page("GET /webhooks/{id}/edit", access.Write, c.editForm)
 	page("POST /webhooks/{id}/edit", access.Write, c.change)
 	page("POST /webhooks/{id}/test", access.Write, c.sendTest)
@@ -255,8 +252,10 @@ type base struct {
 	Theme  string
 	User   string
 	Crumbs []crumb
-	Menu   []menuItem
-	Flash  *flash
+	// Tabs are the pages of one webhook.
+	Tabs  []tab
+	Menu  []menuItem
+	Flash *flash
 }
 
 func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) base {

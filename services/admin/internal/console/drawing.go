@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/services/admin/internal/chart"
 )
 
 // icons are drawings of our own, on a grid of 24.
@@ -36,35 +37,14 @@ func icon(name string) template.HTML {
 // sparkline draws 24 hours: delivered below, failed on top. Its description says
 // the same in words.
 func sparkline(name string, hours [24]store.HourStats) template.HTML {
-	const width, height, bar, gap = 132.0, 28.0, 4.5, 1.0
-	most := int64(1)
+	columns := make([][2]int64, len(hours))
 	var delivered, failed int64
-	for _, h := range hours {
-		most = max(most, h.Delivered+h.Failed)
+	for i, h := range hours {
+		columns[i] = [2]int64{h.Delivered, h.Failed}
 		delivered += h.Delivered
 		failed += h.Failed
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="spark" viewBox="0 0 %g %g" role="img"><title>%s</title><desc>%d delivered and %d failed attempts in the last 24 hours, by hour.</desc>`,
-		width, height, template.HTMLEscapeString("Last 24 hours of "+name), delivered, failed)
-	for i, h := range hours {
-		x := float64(i) * (bar + gap)
-		ok := float64(h.Delivered) / float64(most) * (height - 2)
-		bad := float64(h.Failed) / float64(most) * (height - 2)
-		if h.Delivered > 0 {
-			ok = max(ok, 2)
-			fmt.Fprintf(&b, `<rect class="ok" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="1"/>`, x, height-ok, bar, ok)
-		}
-		if h.Failed > 0 {
-			bad = max(bad, 2)
-			fmt.Fprintf(&b, `<rect class="bad" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="1"/>`, x, max(0, height-ok-bad), bar, bad)
-		}
-		if h.Delivered+h.Failed == 0 {
-			fmt.Fprintf(&b, `<rect class="none" x="%.1f" y="%.1f" width="%.1f" height="2" rx="1"/>`, x, height-2, bar)
-		}
-	}
-	b.WriteString(`</svg>`)
-	return template.HTML(b.String()) //nolint:gosec // numbers, and the name, which is escaped above
+	return chart.Spark("Last 24 hours of "+name, fmt.Sprintf("%d delivered and %d failed attempts in the last 24 hours, by hour.", delivered, failed), columns)
 }
 
 type phase struct{ Name, Class, Took string }

@@ -16,12 +16,12 @@ func TestASparklineSaysInWordsWhatItDraws(t *testing.T) {
 	hours[23] = store.HourStats{Delivered: 4}
 	svg := string(sparkline(`<b>&"name"`, hours))
 	wellFormed(t, svg)
-	for _, text := range []string{"<title>Last 24 hours of &lt;b&gt;&amp;", "13 delivered and 1 failed", `class="ok" x="121.0" y="4.6" width="4.5" height="23.4"`, `class="bad" x="121.0" y="2.0" width="4.5" height="2.6"`, `class="ok" x="126.5" y="17.6"`} {
+	for _, text := range []string{"<title>Last 24 hours of &lt;b&gt;&amp;", "13 delivered and 1 failed", `class="ok" x="121" y="4.6" width="4.5" height="23.4"`, `class="bad" d="M121 2h1.7v2.6`, `class="ok" x="126.5" y="17.6"`} {
 		if !strings.Contains(svg, text) {
 			t.Errorf("%q is not in %s", text, svg)
 		}
 	}
-	if n := strings.Count(svg, "<rect"); n != 25 {
+	if n := strings.Count(svg, "<rect") + strings.Count(svg, "<path"); n != 25 {
 		t.Errorf("it has %d bars: one an hour, two where there are both", n)
 	}
 }

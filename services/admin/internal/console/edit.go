@@ -280,9 +280,12 @@ func (c *Console) showForm(w http.ResponseWriter, r *http.Request, status int, f
 	if existing {
 		page.Heading, page.Action = f.Name, "/webhooks/"+url.PathEscape(f.ID)+"/edit"
 		title = "Edit " + f.Name
-		crumbs = []crumb{{"Webhooks", "/webhooks"}, {f.Name, "/webhooks/" + url.PathEscape(f.ID) + "/attempts"}, {Text: "Edit"}}
+		crumbs = []crumb{{"Webhooks", "/webhooks"}, {f.Name, "/webhooks/" + url.PathEscape(f.ID)}, {Text: "Edit"}}
 	}
 	page.base = c.base(r, title, "/webhooks", crumbs...)
+	if existing {
+		page.Tabs = tabsOf(r, f.ID, "Settings")
+	}
 	if n := len(page.F.Headers); n == 0 || page.F.Headers[n-1].Name != "" {
 		page.F.Headers = append(page.F.Headers, formHeader{Secret: true})
 	}

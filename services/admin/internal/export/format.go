@@ -112,6 +112,14 @@ func why(c cut) string {
 	return "the list could not be read on"
 }
 
+// Line adds a line of cells, none of which a spreadsheet takes for a formula.
+func Line(to []byte, cells ...string) []byte {
+	for i, text := range cells {
+		to = cell(to, i, text)
+	}
+	return append(to, "\r\n"...)
+}
+
 // cell adds one cell. Quoted is all that is not plainly a word or a number: what
 // has a separator of other places (;) or of lines in it must not become two cells
 // there, the second of which is a formula.
