@@ -79,7 +79,7 @@ var variables = []Variable{
 
 	// Secrets.
 	{Name: "AFTERCALL_KEYSET", Mask: Secret,
-		Text: "Tink keyset (JSON, AES-256-GCM) that encrypts signing secrets and header values. Usually given as AFTERCALL_KEYSET_FILE."},
+		Text: "Tink keyset (JSON, AES-256-GCM) that encrypts signing secrets and header values, and under which the store remembers what was erased. Usually given as AFTERCALL_KEYSET_FILE."},
 	{Name: "AFTERCALL_ADMIN_TOKEN", Mask: Secret,
 		Text: "API token that admin makes valid at start, with all scopes. Usually given as AFTERCALL_ADMIN_TOKEN_FILE."},
 	{Name: "AFTERCALL_ADMIN_PASSWORD", Mask: Secret,

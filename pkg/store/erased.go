@@ -52,8 +52,18 @@ type Eraser struct {
 	known    *Erased
 }
 
-// SetDigester gives the store the keys of digests; before it is used.
-func (d *DB) SetDigester(k Digester) { d.eraser.digester = k }
+// SetDigester gives the store the keys of digests.
+func (d *DB) SetDigester(k Digester) {
+	d.eraser.mu.Lock()
+	defer d.eraser.mu.Unlock()
+	d.eraser.digester, d.eraser.known = k, nil
+}
+
+func (e *Eraser) keys() Digester {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.digester
+}
 
 // Known is what was erased, as of this transaction. To read it first makes an
 // erasure that begins meanwhile wait for the transaction's end, so that it finds

@@ -74,7 +74,7 @@ func (d *DB) eraseWithin(ctx context.Context, x *Erasing, f func(tx Tx, known *E
 				return err
 			}
 		}
-		known, err := loadErased(ctx, tx, d.eraser.digester, `select id from erasures where id = $1`, x.ID)
+		known, err := loadErased(ctx, tx, d.eraser.keys(), `select id from erasures where id = $1`, x.ID)
 		if err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (d *DB) NoteErasureFault(ctx context.Context, id, fault string) error {
 func (d *DB) known(ctx context.Context, id string) (*Erased, error) {
 	var out *Erased
 	err := d.write(ctx, func(raw *sql.Tx) (err error) {
-		out, err = loadErased(ctx, sqlTx{raw, d.engine}, d.eraser.digester, `select id from erasures where id = $1`, id)
+		out, err = loadErased(ctx, sqlTx{raw, d.engine}, d.eraser.keys(), `select id from erasures where id = $1`, id)
 		return err
 	})
 	return out, err

@@ -72,7 +72,9 @@ type ErasureCopy struct {
 	Upstream bool `json:"upstream"`
 	// Retention is the topic's, as Kafka says; negative for ever.
 	Retention time.Duration `json:"retention_ns"`
-	// GoneBy is zero where the topic keeps for ever.
+	// Unknown says that Kafka does not let us see its retention.
+	Unknown bool `json:"unknown,omitempty"`
+	// GoneBy is zero where the topic keeps for ever, or nobody knows.
 	GoneBy time.Time `json:"gone_by,omitzero"`
 }
 
@@ -96,7 +98,8 @@ func (e *Erasure) scan(rows Row) error {
 // CreateErasure keeps what is to be erased (a number in its normal form, or a call's
 // id, by kind) as a digest, to be counted first. e.ID and e.CreatedAt are set.
 func (d *DB) CreateErasure(ctx context.Context, e *Erasure, subject string) error {
-	if d.eraser.digester == nil {
+	digester := d.eraser.keys()
+	if digester == nil {
 		return ErrErasureKey
 	}
 	id, err := uuid.NewV7()
@@ -110,7 +113,7 @@ func (d *DB) CreateErasure(ctx context.Context, e *Erasure, subject string) erro
 		kind, until = keyCall, e.CreatedAt.Add(CallWindow)
 		subject = CleanID(subject)
 	}
-	keyID, sum := d.eraser.digester.Digest(kind, []byte(subject))
+	keyID, sum := digester.Digest(kind, []byte(subject))
 	copies, err := json.Marshal(e.Copies)
 	if err != nil {
 		return fmt.Errorf("creating an erasure: %w", err)

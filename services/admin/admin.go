@@ -109,7 +109,9 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	if d.Health == nil {
 		d.Health = lifecycle.NewHealth()
 	}
-	d.Store.SetDigester(d.Keyset)
+	if d.Keyset != nil {
+		d.Store.SetDigester(d.Keyset)
+	}
 	d.Health.Register("admin.store")
 	d.Health.Register("admin.kafka")
 	if c.Kafka.ClientID == "" {

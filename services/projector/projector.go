@@ -23,6 +23,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
+	"github.com/aftercall/aftercall/pkg/secret"
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/projector/internal/retention"
@@ -49,10 +50,28 @@ type Config struct {
 	KeepPayloads time.Duration `env:"KEEP_PAYLOADS" envDefault:"720h"`
 	KeepHistory  time.Duration `env:"KEEP_HISTORY" envDefault:"2160h"`
 	KeepAudit    time.Duration `env:"KEEP_AUDIT" envDefault:"8760h"`
+	// Keyset is the deployment's: under a key derived from it the store remembers
+	// what was erased. Without it projecting stops once there is an erasure, rather
+	// than bring back what was erased.
+	Keyset string `env:"KEYSET"`
 }
 
 func (c Config) retention() store.Retention {
 	return store.Retention{Payloads: c.KeepPayloads, History: c.KeepHistory, Audit: c.KeepAudit}
+}
+
+// digests gives the store the keys of what was erased.
+func (c Config) digests(s Store) error {
+	keyed, ok := s.(interface{ SetDigester(k store.Digester) })
+	if !ok || c.Keyset == "" {
+		return nil
+	}
+	k, err := secret.Open([]byte(c.Keyset))
+	if err != nil {
+		return fmt.Errorf("opening AFTERCALL_KEYSET: %w", err)
+	}
+	keyed.SetDigester(k)
+	return nil
 }
 
 // WithDefaults sets the periods for which a deployment keeps what it has, for who
@@ -87,6 +106,9 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	if err := c.retention().Check(); err != nil {
 		return fmt.Errorf("reading AFTERCALL_KEEP_PAYLOADS, AFTERCALL_KEEP_HISTORY and AFTERCALL_KEEP_AUDIT: %w", err)
+	}
+	if err := c.digests(d.Store); err != nil {
+		return err
 	}
 	d.Health.Register(CheckKafka)
 	d.Health.Register(CheckDatabase)

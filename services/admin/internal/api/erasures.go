@@ -44,7 +44,8 @@ type ErasureCounts struct {
 type ErasureCopy struct {
 	Topic     string     `json:"topic"`
 	Upstream  bool       `json:"upstream" doc:"A topic of CDRs: it belongs to whoever produces them."`
-	Retention *float64   `json:"retention_s,omitempty" doc:"How long the topic keeps records, as Kafka says. Missing: for ever."`
+	Retention *float64   `json:"retention_s,omitempty" doc:"How long the topic keeps records, as Kafka says. Missing: for ever, unless unknown."`
+	Unknown   bool       `json:"unknown,omitempty" doc:"Kafka does not let Aftercall see its retention: ask whose topic it is."`
 	GoneBy    *wire.Time `json:"gone_by,omitempty"`
 }
 
@@ -52,8 +53,8 @@ func erasureRow(e *store.Erasure) Erasure {
 	out := Erasure{ID: e.ID, Kind: e.Kind, State: e.State, Counts: ErasureCounts(e.Counts), Copies: []ErasureCopy{}, Fault: e.Fault, RequestedBy: e.RequestedBy, CreatedAt: wire.At(e.CreatedAt),
 		StartedBy: e.StartedBy, StartedAt: wire.At(e.StartedAt), EndedAt: wire.At(e.EndedAt), KeptUntil: maybe(e.KeptUntil)}
 	for _, c := range e.Copies {
-		row := ErasureCopy{Topic: c.Topic, Upstream: c.Upstream, GoneBy: maybe(c.GoneBy)}
-		if c.Retention >= 0 {
+		row := ErasureCopy{Topic: c.Topic, Upstream: c.Upstream, Unknown: c.Unknown, GoneBy: maybe(c.GoneBy)}
+		if c.Retention >= 0 && !c.Unknown {
 			seconds := c.Retention.Round(time.Millisecond).Seconds()
 			row.Retention = &seconds
 		}

@@ -52,6 +52,7 @@ type erasureCopy struct {
 	Topic, Owner, Keeps string
 	GoneBy              time.Time
 	Forever, Gone       bool
+	Unknown             bool
 }
 
 type erasurePage struct {
@@ -144,7 +145,7 @@ func (c *Console) showErasure(w http.ResponseWriter, r *http.Request) error {
 		page.Counts = append(page.Counts, erasureCount{line.what, count(line.n), line.stays})
 	}
 	for _, copied := range e.Copies {
-		row := erasureCopy{Topic: copied.Topic, Owner: "Aftercall", Keeps: days(copied.Retention), GoneBy: copied.GoneBy, Forever: copied.GoneBy.IsZero(), Gone: !copied.GoneBy.IsZero() && copied.GoneBy.Before(c.Now())}
+		row := erasureCopy{Topic: copied.Topic, Owner: "Aftercall", Keeps: days(copied.Retention), GoneBy: copied.GoneBy, Unknown: copied.Unknown, Forever: copied.GoneBy.IsZero() && !copied.Unknown, Gone: !copied.GoneBy.IsZero() && copied.GoneBy.Before(c.Now())}
 		if copied.Upstream {
 			row.Owner = "upstream"
 		}

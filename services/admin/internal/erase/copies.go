@@ -56,6 +56,11 @@ func (t Topics) Of(ctx context.Context, until time.Time) ([]store.ErasureCopy, e
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			continue // no topic, no copy
 		}
+		if errors.Is(err, kerr.TopicAuthorizationFailed) {
+			// A topic of another name, to which only router and upstream have a right.
+			out = append(out, store.ErasureCopy{Topic: s.Name, Upstream: s.Upstream, Unknown: true})
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("describing topic %s: %w", s.Name, err)
 		}

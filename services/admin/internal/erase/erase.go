@@ -97,7 +97,7 @@ func (s *Service) Create(ctx context.Context, q ErasureInput, by store.Actor) (*
 // lastOf is when the last copy is gone, zero where one never is.
 func lastOf(copies []store.ErasureCopy) (last time.Time) {
 	for _, c := range copies {
-		if c.GoneBy.IsZero() {
+		if c.GoneBy.IsZero() && !c.Unknown {
 			return time.Time{}
 		}
 		if c.GoneBy.After(last) {

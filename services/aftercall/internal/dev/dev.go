@@ -102,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	db.SetDigester(keyset)
 	policyOptions := safedial.Options{
 		AllowLoopback: true, AllowHTTPPort80: true,
 		Deny: []string{console.Addr().String(), broker.Addr()},
