@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // what it adds to the default mux is never served: nothing serves that
+	"net/http/pprof" // what it adds to the default mux is never served: nothing serves that
 	"time"
 )
 
