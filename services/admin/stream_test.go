@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
@@ -209,4 +211,95 @@ func TestWithoutKafkaAStreamIsRefusedAndSaysSo(t *testing.T) {
 	b := setup(t, storetest.SQLite(t), func(_ *admin.Config, d *admin.Deps) { d.Patience = 200 * time.Millisecond })
 	b.broker.Close()
 	b.api("GET", "/stream", "").wantProblem(t, http.StatusServiceUnavailable, "kafka_unavailable", "")
+}
+
+// What the stream adds to a list is, letter for letter, what the page would show.
+func TestARowThatTheStreamAddsIsTheRowOfThePage(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	br := b.signIn()
+	id, _ := b.subscribe(`{"name":"C<R>M","endpoint":"https://receiver.example/","events":["App.QueueWebhook"]}`)
+	all, one := b.open(br.client, "/stream?rows=1"), b.open(br.client, "/stream?rows=1&subscription="+id+"&result=delivered")
+	none := b.open(br.client, "/stream?rows=1&call=another")
+	r := tried(1, id, 200)
+	m, err := record.OpenAs[*aftercallv1.Attempt](r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.CallId = `"><script>alert(1)</script>`
+	m.StartedAt = timestamppb.New(time.Now().Add(-48 * time.Hour).Truncate(time.Second)) // the page's day does not end meanwhile
+	r = record.New(topic.History, m.DeliveryId, m, time.Now())
+	kafkatest.Produce(t, b.kafka, r)
+	if _, err := b.db.Project(t.Context(), &store.Batch{Attempts: []*store.AttemptAt{{Attempt: m, Record: record.PositionOf(r), StoredAt: r.Timestamp}}}); err != nil {
+		t.Fatal(err)
+	}
+	for path, o := range map[string]*opened{"/attempts": all, "/webhooks/" + id + "/attempts": one} {
+		var row struct{ ID, HTML string }
+		if err := json.Unmarshal([]byte(o.next().data), &row); err != nil || row.ID != m.AttemptId {
+			t.Fatalf("told %+v, %v", row, err)
+		}
+		if page := br.get(path).want(t, http.StatusOK); !strings.Contains(page.body, row.HTML) || strings.Contains(row.HTML, "<script") {
+			t.Errorf("%s does not have the row %s", path, row.HTML)
+		}
+	}
+	kafkatest.Produce(t, b.kafka, tried(2, "another", 503))
+	if e := all.next(); !strings.Contains(e.data, "000000000002") {
+		t.Errorf("told %+v", e)
+	}
+	select {
+	case e := <-none.events:
+		t.Errorf("of another call it tells %+v", e)
+	default:
+	}
+	br.get("/stream?status=x").want(t, http.StatusBadRequest)
+}
+
+// A region that asks for itself names what the stream told, which the store may
+// not have yet.
+func TestARegionWaitsUntilTheStoreHasWhatTheStreamTold(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	br := b.signIn()
+	asked := make(chan answer, 1)
+	go func() {
+		req, err := http.NewRequest(http.MethodGet, b.server.URL+"/attempts", nil)
+		if err != nil {
+			asked <- answer{body: err.Error()}
+			return
+		}
+		req.Header.Set("Aftercall-Fragment", "attempts")
+		req.Header.Set("Aftercall-Position", "0:0,1:8")
+		asked <- b.do(br.client, req)
+	}()
+	r := tried(1, "sub", 200)
+	m, err := record.OpenAs[*aftercallv1.Attempt](r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.db.Project(t.Context(), &store.Batch{
+		Attempts: []*store.AttemptAt{{Attempt: m, Record: record.PositionOf(r), StoredAt: r.Timestamp}},
+		Offsets:  []store.Offset{{Topic: topic.History, Partition: 1, From: 0, To: 8, Until: time.Now()}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-asked; a.status != http.StatusOK || !strings.Contains(a.body, m.AttemptId) {
+		t.Errorf("it answers %d without the attempt: %s", a.status, a.body)
+	}
+}
+
+func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	server := httptest.NewUnstartedServer(b.admin.Handler())
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	server.Start()
+	defer server.Close()
+	b.server, server = server, b.server
+	o := b.open(http.DefaultClient, "/api/v1/stream", "Authorization", "Bearer "+b.token)
+	n := 0
+	for begin := time.Now(); time.Since(begin) < time.Second; {
+		n++
+		kafkatest.Produce(t, b.kafka, tried(n, "sub", 200))
+		o.next()
+	}
+	o.leave()
+	o.ended()
+	b.server, server = server, b.server
 }

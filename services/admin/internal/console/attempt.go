@@ -44,11 +44,13 @@ type attemptPage struct {
 	Timeline                                         []timelineRow
 	Request, Response                                string
 	Truncated, Open                                  bool
+	Stream, Since                                    string
 	Payload                                          payloadView
 	Path                                             []place
 }
 
 func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
+	since := c.place(r.Context())
 	a, err := c.Store.Attempt(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -59,7 +61,7 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 		ID: a.AttemptID, DeliveryID: a.DeliveryID, SubscriptionID: a.SubscriptionID, SubscriptionName: a.SubscriptionName,
 		Heading: fmt.Sprintf("Attempt %s of %s", attemptText(a.Attempt.Attempt, a.AttemptsAllowed), a.EventType), Words: story(a), Error: a.Error, State: resultState(a.Result, a.Reason),
 		DeliveryState: deliveryState(a.State, a.Reason), At: a.StartedAt, EventType: a.EventType, Cause: causeLong(a.Cause), CallID: a.CallID, CallHref: callHref(a.CallID),
-		Remote: a.RemoteAddress, Truncated: a.ResponseTruncated,
+		Remote: a.RemoteAddress, Truncated: a.ResponseTruncated, Stream: streamHref("delivery", a.DeliveryID), Since: since,
 	}
 	if a.Result == "failed" || a.ErrorClass == "policy" {
 		page.Advice = advice(a)

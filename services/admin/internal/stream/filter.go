@@ -27,7 +27,7 @@ func (f Filter) cleaned() Filter {
 	return f
 }
 
-func (f *Filter) match(i *Item) bool {
+func (f Filter) match(i *Item) bool {
 	a := &i.Attempt
 	when := a.StartedAt
 	if i.Kind != KindAttempt {

@@ -54,7 +54,7 @@ func (l *Listener) Serve(ctx context.Context, w http.ResponseWriter, way Way) er
 	w.WriteHeader(http.StatusOK)
 	fmt.Fprintf(&out.b, "retry: %d\nid: %s\n\n", again, l.ID())
 	if err := out.flush(); err != nil {
-		return nil //nolint:nilerr // the listener went away
+		return nil // the listener went away
 	}
 	known, asked, beat := time.Now(), time.Now(), time.Now()
 	for {
@@ -91,7 +91,7 @@ func (l *Listener) Serve(ctx context.Context, w http.ResponseWriter, way Way) er
 			continue
 		}
 		if err := out.flush(); err != nil {
-			return nil //nolint:nilerr // the listener went away, or takes nothing any more
+			return nil // the listener went away, or takes nothing any more
 		}
 		beat = time.Now()
 		if more {

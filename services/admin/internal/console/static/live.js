@@ -79,6 +79,11 @@ async function renew() {
     const fresh = page.getElementById(region.id);
     if (!fresh || busy(region)) return false;
     region.replaceChildren(...fresh.childNodes);
+    if (!fresh.hasAttribute("data-stream")) {
+      // It has come to its end: nothing follows.
+      region.removeAttribute("data-live");
+      close();
+    }
     return true;
   } catch {
     stale(region);
