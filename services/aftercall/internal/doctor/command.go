@@ -29,8 +29,8 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 		Example: `  # With the variables of a service, on its machine
   set -a; . /etc/aftercall/sender.env; set +a; aftercall doctor
 
-  # In its pod
-  kubectl -n aftercall exec deploy/admin -- aftercall doctor
+  # Beside the one-process edition
+  aftercall doctor --data ./data
 
   # What is wrong, for a script
   aftercall doctor | jq 'select(.level != "ok")'`,

@@ -61,9 +61,9 @@ func (r *Report) ok(check, what string, args ...any) {
 }
 
 // Count of the findings of a level.
-func (r Report) Count(level Level) int {
+func (r *Report) Count(level Level) int {
 	n := 0
-	for _, f := range r {
+	for _, f := range *r {
 		if f.Level == level {
 			n++
 		}
@@ -72,14 +72,14 @@ func (r Report) Count(level Level) int {
 }
 
 // Has says whether a check found something of a level.
-func (r Report) Has(check string, level Level) bool {
-	return slices.ContainsFunc(r, func(f Finding) bool { return f.Check == check && f.Level == level })
+func (r *Report) Has(check string, level Level) bool {
+	return slices.ContainsFunc(*r, func(f Finding) bool { return f.Check == check && f.Level == level })
 }
 
 // write prints a table on a terminal, and JSON lines elsewhere.
-func (r Report) write(out io.Writer) error {
+func (r *Report) write(out io.Writer) error {
 	if !client.Terminal(out) {
-		for _, f := range r {
+		for _, f := range *r {
 			if err := client.Line(out, f); err != nil {
 				return err
 			}
@@ -91,9 +91,9 @@ func (r Report) write(out io.Writer) error {
 }
 
 // text is the table for people: what is well in a line, the rest with what to do.
-func (r Report) text() string {
+func (r *Report) text() string {
 	var b strings.Builder
-	for _, f := range r {
+	for _, f := range *r {
 		fmt.Fprintf(&b, "%-4s  %-18s  %s\n", f.Level, f.Check, client.Plain(f.What))
 		for _, more := range []struct{ name, text string }{{"why", f.Why}, {"do", f.Do}} {
 			if more.text != "" {

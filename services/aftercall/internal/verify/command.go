@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ type flags struct {
 	from, to       string
 	requests, cdrs []string
 	secrets        []string
-	skew           time.Duration
+	skew, slice    time.Duration
 }
 
 // Command is `aftercall verify`.
@@ -54,9 +55,10 @@ one JSON object a line with topic, partition, offset, and value, value_base64 or
 sha256 where the value is to be compared. What could not be checked is said.
 
 Times are now, a duration ago (-24h), RFC 3339, a day, Unix milliseconds, or both
-ends as --from @t1:t2. What retention has removed cannot be judged, and is said. It
-keeps about a kilobyte for each CDR and delivery, no payloads: of a day of many
-millions look at a few hours at a time.
+ends as --from @t1:t2. What retention has removed cannot be judged, and is said.
+
+Of each CDR with one delivery about a kilobyte is kept in memory, no payload. With
+--slice 1h the span is judged an hour at a time: less memory, more reading.
 
 Exit status: 0 proven, 1 an invariant is broken, 2 it could not look at everything.`,
 		Example: `  # Yesterday
@@ -92,6 +94,7 @@ Exit status: 0 proven, 1 an invariant is broken, 2 it could not look at everythi
 	fs.StringArrayVar(&f.requests, "requests", nil, "a receiver's log, a `file` of JSON lines as aftercall listen --log writes it (may be repeated)")
 	fs.StringArrayVar(&f.cdrs, "cdrs", nil, "a producer's log of what was acknowledged, a `file` of JSON lines (may be repeated)")
 	fs.StringArrayVar(&f.secrets, "secret", nil, "verify signatures of --requests with this secret, `whsec_…` (may be repeated)")
+	fs.DurationVar(&f.slice, "slice", 0, "judge the span in parts of this length, one after the other, such as 1h")
 	fs.DurationVar(&f.skew, "skew", 2*time.Second, "how far the clocks of senders, brokers and receivers may be apart")
 	return cmd
 }
@@ -125,7 +128,7 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{Running: true, Repeats: -1, Skew: f.skew, Seen: map[string]window{}}
+	run := &Run{Running: true, Repeats: -1, Skew: f.skew}
 	for _, s := range f.secrets {
 		raw, err := webhook.ParseSecret(s)
 		if err != nil {
@@ -173,8 +176,27 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 		return nil, fmt.Errorf("%w: the logs are whole from %s on only", errNothing, v.Whole.Format(time.RFC3339))
 	}
 	run.Commits = l.commits
+	for _, part := range slicesOf(v.Whole, to, f.slice) {
+		check, err := f.judged(ctx, l, run, part)
+		if err != nil {
+			return nil, err
+		}
+		if noAPI == nil {
+			if err := check.asked(ctx, api); err != nil {
+				noAPI = fmt.Errorf("asking %s: %w", api.Base(), err)
+			}
+		}
+		v.take(check, l.now)
+	}
+	v.conclude(f, noAPI)
+	return v, ctx.Err()
+}
+
+// judged is one part of the span.
+func (f *flags) judged(ctx context.Context, l *look, run *Run, part [2]time.Time) (*checker, error) {
+	run.Seen = map[string]window{}
 	check := newChecker(run)
-	if err := l.span(ctx, check, v.Whole, to); err != nil {
+	if err := l.span(ctx, check, part[0], part[1]); err != nil {
 		return nil, err
 	}
 	for _, path := range f.requests {
@@ -188,13 +210,18 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 			return nil, err
 		}
 	}
-	if noAPI == nil {
-		if err := check.asked(ctx, api); err != nil {
-			noAPI = fmt.Errorf("asking %s: %w", api.Base(), err)
-		}
+	return check, nil
+}
+
+// slicesOf parts a span, the last part being the rest; all of it when the length
+// is 0.
+func slicesOf(from, to time.Time, length time.Duration) [][2]time.Time {
+	var parts [][2]time.Time
+	for length > 0 && from.Add(length).Before(to) {
+		parts = append(parts, [2]time.Time{from, from.Add(length)})
+		from = from.Add(length)
 	}
-	v.conclude(check, l.now, f, noAPI)
-	return v, ctx.Err()
+	return append(parts, [2]time.Time{from, to})
 }
 
 // progress shows on a terminal what is being read.

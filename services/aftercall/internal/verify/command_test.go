@@ -148,6 +148,34 @@ func TestTheCommandNamesWhatWasPlantedOnKafka(t *testing.T) {
 	}
 }
 
+func TestPartsOfASpanAddUpToTheWhole(t *testing.T) {
+	p := run(t)
+	p.drop(topic.Rejected, 0)
+	// The later CDRs come in the evening.
+	for _, r := range p.Records {
+		if r.Topic == topic.CDRQueue && r.Offset >= 5 {
+			r.Timestamp = start.Add(10 * time.Hour)
+		}
+	}
+	c := p.onKafka(t)
+	path := filepath.Join(t.TempDir(), "cdrs.jsonl")
+	text := ""
+	for _, offset := range []int{1, 8, 4711} {
+		text += fmt.Sprintf(`{"topic":"aftercall.cdr.queue","partition":0,"offset":%d}`+"\n", offset)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	whole, code := command(t, c, "--cdrs", path)
+	parts, codeOfParts := command(t, c, "--cdrs", path, "--slice", "7h")
+	if code != 1 || codeOfParts != 1 || fmt.Sprint(whole) != fmt.Sprint(parts) {
+		t.Errorf("exit status %d and %d:\n%v\n%v", code, codeOfParts, whole, parts)
+	}
+	if v := parts["verdict"][0]; v["cdrs"] != 11.0 || v["acknowledgements"] != 2.0 || v["acknowledgements_elsewhere"] != 1.0 {
+		t.Errorf("%v", v)
+	}
+}
+
 func TestWhatNobodyHasComeToYetIsNotLost(t *testing.T) {
 	p := run(t)
 	p.drop(topic.Rejected, 0) // of the last CDR
@@ -192,7 +220,7 @@ func TestTheCommandSaysWhenItCannotLook(t *testing.T) {
 	}
 }
 
-// log writes entries as a receiver does.
+// logFile writes entries as a receiver does.
 func logFile(t *testing.T, entries []listen.Entry) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "requests.jsonl")
@@ -201,9 +229,9 @@ func logFile(t *testing.T, entries []listen.Entry) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	print := listen.Printer(f, true)
+	line := listen.Printer(f, true)
 	for _, e := range entries {
-		print(e)
+		line(e)
 	}
 	return path
 }

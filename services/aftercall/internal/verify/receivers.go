@@ -24,7 +24,7 @@ func success(status int) bool { return status >= 200 && status <= 299 }
 // request takes in one request, and judges what it alone shows (I7). All records
 // must have been taken in.
 func (c *checker) request(e *listen.Entry) {
-	n, _ := strconv.Atoi(e.Attempt)
+	n, _ := strconv.ParseInt(e.Attempt, 10, 32)
 	q := request{time: e.Time, took: e.Took, status: e.Status, attempt: int32(n)}
 	d := c.deliveries[e.DeliveryID]
 	if d == nil {

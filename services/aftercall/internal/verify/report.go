@@ -109,3 +109,54 @@ func (r *Report) fault(invariant, what, offender string, args ...any) {
 	}
 	r.Violations = append(r.Violations, Violation{invariant, what, 1, []string{offender}})
 }
+
+// merge adds the report on another part of the same span.
+func (r *Report) merge(o *Report) {
+	for _, n := range []struct {
+		sum *int
+		add int
+	}{
+		{&r.CDRs, o.CDRs},
+		{&r.Events, o.Events},
+		{&r.Duplicates, o.Duplicates},
+		{&r.Rejections, o.Rejections},
+		{&r.Unrouted, o.Unrouted},
+		{&r.Acknowledged, o.Acknowledged},
+		{&r.Deliveries, o.Deliveries},
+		{&r.Delivered, o.Delivered},
+		{&r.GivenUp, o.GivenUp},
+		{&r.Stopped, o.Stopped},
+		{&r.Waiting, o.Waiting},
+		{&r.Queued, o.Queued},
+		{&r.Overdue, o.Overdue},
+		{&r.Attempts, o.Attempts},
+		{&r.Deferrals, o.Deferrals},
+		{&r.Requests, o.Requests},
+		{&r.Repeats, o.Repeats},
+		{&r.Unrecorded, o.Unrecorded},
+		{&r.Unsigned, o.Unsigned},
+	} {
+		*n.sum += n.add
+	}
+	// Each part sees all lines of the producers' logs.
+	r.Elsewhere = o.Acknowledged + o.Elsewhere - r.Acknowledged
+	r.wait(o.NextDue)
+	r.wait(o.LastDue)
+	for _, v := range o.Violations {
+		for i, offender := range v.First {
+			r.fault(v.Invariant, v.What, "%s", offender)
+			if i == len(v.First)-1 {
+				r.count(v.Invariant, v.What, v.Count-len(v.First))
+			}
+		}
+	}
+}
+
+// count adds offenders that are not named.
+func (r *Report) count(invariant, what string, n int) {
+	for i := range r.Violations {
+		if v := &r.Violations[i]; v.Invariant == invariant && v.What == what {
+			v.Count += n
+		}
+	}
+}
