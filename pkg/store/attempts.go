@@ -58,8 +58,13 @@ func (d *DB) Attempts(ctx context.Context, q AttemptQuery) ([]Attempt, string, e
 }
 
 func (d *DB) attempts(ctx context.Context, tail string, args []any) ([]Attempt, error) {
+	return d.attemptsFrom(ctx, attemptTables, tail, args)
+}
+
+// attemptsFrom reads attempts (a) and their subscriptions (s) from these tables.
+func (d *DB) attemptsFrom(ctx context.Context, tables, tail string, args []any) ([]Attempt, error) {
 	var out []Attempt
-	err := d.read(ctx, `select `+attemptColumns+attemptTables+tail, args, func(rows *sql.Rows) error {
+	err := d.read(ctx, `select `+attemptColumns+tables+tail, args, func(rows *sql.Rows) error {
 		var a Attempt
 		err := rows.Scan(a.into()...)
 		out = append(out, a)

@@ -31,18 +31,6 @@ func (f *filter) equal(column, v string) {
 	}
 }
 
-// oneOf adds column in (vs), unless there are none.
-func (f *filter) oneOf(column string, vs []string) {
-	if len(vs) == 0 {
-		return
-	}
-	places := make([]string, len(vs))
-	for i, v := range vs {
-		places[i] = f.arg(CleanID(v))
-	}
-	f.where = append(f.where, column+" in ("+strings.Join(places, ", ")+")")
-}
-
 // between adds from <= column < to, where they are set.
 func (f *filter) between(column string, from, to time.Time) {
 	if !from.IsZero() {

@@ -35,7 +35,7 @@ type stats struct {
 // filter selects the subscriptions that were asked for.
 func (s *stats) filter(column string) *filter {
 	f := &filter{d: s.d}
-	f.oneOf(column, s.ids)
+	f.in(column, s.ids)
 	return f
 }
 
@@ -96,10 +96,16 @@ func (s *stats) hours(ctx context.Context) error {
 	return err
 }
 
-// last adds the last attempt of each.
+// last adds the last attempt of each. PostgreSQL, left to itself, may join the
+// endpoints with all attempts there are: a limit makes it look each one up.
 func (s *stats) last(ctx context.Context) error {
+	tables := ` from endpoints h cross join lateral (select * from attempts x
+		where x.attempt_id = h.last_attempt_id and x.started_at = h.last_attempt_at limit 1) a left join subscriptions s on s.id = a.subscription_id`
+	if s.d.Dialect() == "sqlite" {
+		tables = ` from endpoints h join attempts a on a.attempt_id = h.last_attempt_id and a.started_at = h.last_attempt_at left join subscriptions s on s.id = a.subscription_id`
+	}
 	f := s.filter("h.subscription_id")
-	attempts, err := s.d.attempts(ctx, ` join endpoints h on h.subscription_id = a.subscription_id and h.last_attempt_id = a.attempt_id and h.last_attempt_at = a.started_at`+f.text(), f.args)
+	attempts, err := s.d.attemptsFrom(ctx, tables, f.text(), f.args)
 	for i := range attempts {
 		s.get(attempts[i].SubscriptionID).LastAttempt = &attempts[i]
 	}

@@ -23,7 +23,7 @@ type Bar struct {
 func (c Bars) Draw() Chart {
 	out := Chart{ID: c.ID, Title: c.Title, Summary: c.Summary, Table: Table{Head: []string{c.What, c.Unit}}}
 	high := barTop*2 + float64(len(c.Bars))*(barHeight+barGap) - barGap
-	s := begin(c.ID, c.Title, c.Summary, "bars", max(high, barHeight))
+	s := begin(c.ID, c.Title, c.Summary, "bars", width, max(high, barHeight))
 	drawn := map[string]bool{}
 	largest, total := int64(1), int64(0)
 	for _, b := range c.Bars {
@@ -33,7 +33,7 @@ func (c Bars) Draw() Chart {
 			drawn[b.Class] = true
 		}
 	}
-	const names, values = 96.0, 110.0
+	const names, values = 78.0, 100.0
 	for i, b := range c.Bars {
 		y := barTop + float64(i)*(barHeight+barGap)
 		long := max(thin, float64(b.Value)/float64(largest)*(width-names-values))

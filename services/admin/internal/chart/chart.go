@@ -82,11 +82,12 @@ const (
 
 // Size of the drawing, and of what stands around its plot.
 const (
-	width, height             = 640.0, 200.0
-	left, right, top, bottom  = 52.0, 8.0, 10.0, 24.0
+	width, height             = 480.0, 190.0
+	left, right, top, bottom  = 50.0, 8.0, 10.0, 24.0
 	plotWidth, plotHeight     = width - left - right, height - top - bottom
-	most                      = 8 // labels below
-	thin                      = 3 // of a mark that would hardly be seen
+	wide                      = 980.0 // of a row of cells
+	most                      = 6     // labels below
+	thin                      = 3     // of a mark that would hardly be seen
 	barHeight, barGap, barTop = 22.0, 8.0, 6.0
 )
 
@@ -96,7 +97,7 @@ type svg struct {
 	id string
 }
 
-func begin(id, title, summary, class string, height float64) *svg {
+func begin(id, title, summary, class string, width, height float64) *svg {
 	s := &svg{id: id}
 	s.put(`<svg class="chart %s" viewBox="0 0 %s %s" role="group" aria-labelledby="%s-title %s-desc"><title id="%s-title">%s</title><desc id="%s-desc">%s</desc>`,
 		class, num(width), num(height), id, id, id, esc(title), id, esc(summary))

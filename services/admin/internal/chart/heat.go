@@ -46,10 +46,10 @@ var strokes = map[Sign]string{
 
 // Draw draws it.
 func (c Heat) Draw() Chart {
-	const high, cellTop, cellHeight = 74.0, 6.0, 40.0
+	const high, cellTop, cellHeight = 66.0, 4.0, 36.0
 	out := Chart{ID: c.ID, Title: c.Title, Summary: c.Summary, Table: Table{Head: append([]string{c.What, "state"}, c.Columns...)}}
-	s := begin(c.ID, c.Title, c.Summary, "heat", high)
-	slot := (width - 2*right) / float64(max(1, len(c.Cells)))
+	s := begin(c.ID, c.Title, c.Summary, "heat", wide, high)
+	slot := (wide - 2*right) / float64(max(1, len(c.Cells)))
 	seen := map[string]bool{}
 	for i, cell := range c.Cells {
 		x := right + float64(i)*slot

@@ -42,7 +42,7 @@ func (s *svg) dot(k int, class string, x, y float64) {
 // Draw draws it.
 func (c Lines) Draw() Chart {
 	out := Chart{ID: c.ID, Title: c.Title, Summary: c.Summary, Table: Table{Head: []string{c.What}}}
-	s := begin(c.ID, c.Title, c.Summary, "lines", height)
+	s := begin(c.ID, c.Title, c.Summary, "lines", width, height)
 	largest := 0.0
 	labels := make([]string, len(c.Points))
 	for i, p := range c.Points {

@@ -30,7 +30,7 @@ type Column struct {
 // Draw draws it.
 func (c Stack) Draw() Chart {
 	out := Chart{ID: c.ID, Title: c.Title, Summary: c.Summary, Table: Table{Head: []string{c.What}}}
-	s := begin(c.ID, c.Title, c.Summary, "stack", height)
+	s := begin(c.ID, c.Title, c.Summary, "stack", width, height)
 	for _, series := range c.Series {
 		s.pattern(series.Look)
 		out.Legend = append(out.Legend, Key{series.Name, swatch(c.ID, series.Look)})
@@ -48,12 +48,12 @@ func (c Stack) Draw() Chart {
 	}
 	end := s.scale(float64(largest), Count)
 	slot := plotWidth / float64(max(1, len(c.Columns)))
-	wide := max(1, slot*.72)
+	broad := max(1, slot*.72)
 	for i, col := range c.Columns {
-		x, y := left+float64(i)*slot+(slot-wide)/2, top+plotHeight
+		x, y := left+float64(i)*slot+(slot-broad)/2, top+plotHeight
 		row := []Cell{{Text: col.Full, Raw: col.Raw}}
 		if col.Missing {
-			s.put(`<rect class="missing" x="%s" y="%s" width="%s" height="%s"><title>%s: not counted</title></rect>`, num(x), num(top), num(wide), num(plotHeight), esc(col.Full))
+			s.put(`<rect class="missing" x="%s" y="%s" width="%s" height="%s"><title>%s: not counted</title></rect>`, num(x), num(top), num(broad), num(plotHeight), esc(col.Full))
 		}
 		for k, v := range col.Values {
 			href := col.Hrefs[k]
@@ -71,7 +71,7 @@ func (c Stack) Draw() Chart {
 			high := max(thin, float64(v)/end*plotHeight)
 			y = max(top, y-high)
 			closing := s.link(href, col.Full+": "+strconv.FormatInt(v, 10)+" "+c.Series[k].Name)
-			s.put(`<rect %s x="%s" y="%s" width="%s" height="%s"/>%s`, s.paint(c.Series[k].Look), num(x), num(y), num(wide), num(high), closing)
+			s.put(`<rect %s x="%s" y="%s" width="%s" height="%s"/>%s`, s.paint(c.Series[k].Look), num(x), num(y), num(broad), num(high), closing)
 		}
 		out.Table.Rows = append(out.Table.Rows, row)
 	}

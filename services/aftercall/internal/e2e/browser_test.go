@@ -256,7 +256,7 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	var attempt, webhook string
 	b.do(chromedp.Evaluate(`document.querySelector('main td a[href^="/attempts/"]').getAttribute("href")`, &attempt),
 		chromedp.Navigate(console+"/webhooks"), chromedp.Evaluate(`document.querySelector('main td a[href^="/webhooks/"]').getAttribute("href").split("/").slice(0,3).join("/")`, &webhook))
-	screens := []string{"/webhooks", "/webhooks/new", webhook + "/edit", webhook + "/delete", webhook + "/rotate", webhook + "/attempts", "/attempts", "/attempts?result=failed&call=none", attempt,
+	screens := []string{"/webhooks", "/webhooks/new", webhook, webhook + "/test", webhook + "/edit", webhook + "/delete", webhook + "/rotate", webhook + "/attempts", "/attempts", "/attempts?result=failed&call=none", attempt,
 		"/calls", "/calls?id=c-1", "/rejected", "/replays", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/erasures", "/health", "/nothing"}
 	var delivery, event string
 	b.do(chromedp.Navigate(console+attempt), chromedp.Evaluate(`document.querySelector('main a[href^="/deliveries/"]').getAttribute("href")`, &delivery),
