@@ -166,3 +166,25 @@ func TestVariablesAreDescribedOnceEach(t *testing.T) {
 		}
 	}
 }
+
+func TestASettingSaysWhereItCameFrom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyset")
+	if err := os.WriteFile(path, []byte("canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := config.Effectives(&sample{}, config.WithEnviron([]string{"AFTERCALL_DATABASE_URL=postgres://me:canary@db/x", "AFTERCALL_KEYSET_FILE=" + path}))
+	if err == nil || !strings.Contains(err.Error(), "BROKERS") {
+		t.Errorf("what is missing is no error: %v", err)
+	}
+	want := []config.Effective{
+		{Name: "AFTERCALL_BROKERS", Value: "(required)", From: config.FromNowhere},
+		{Name: "AFTERCALL_DATABASE_URL", Value: "postgres://me:xxxxx@db/x", From: config.FromEnvironment},
+		{Name: "AFTERCALL_MAX_RECORD_BYTES", Value: "1048576", From: config.FromDefault},
+		{Name: "AFTERCALL_ALLOW_HTTP", Value: "false", From: config.FromNowhere},
+		{Name: "AFTERCALL_KEYSET", Value: "(set)", From: config.FromFile, File: path},
+		{Name: "AFTERCALL_SOURCES", From: config.FromNowhere},
+	}
+	if !slices.Equal(all, want) {
+		t.Errorf("%+v", all)
+	}
+}

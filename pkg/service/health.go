@@ -13,7 +13,7 @@ import (
 
 // health asks the process that runs with the same settings whether it is ready,
 // for containers whose image holds nothing else that could ask.
-func health(environ []string, stdout, stderr io.Writer) int {
+func health(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	var cfg Settings
 	if err := config.Load(&cfg, config.WithEnviron(environ)); err != nil {
 		fmt.Fprintln(stderr, err)
@@ -27,7 +27,7 @@ func health(environ []string, stdout, stderr io.Writer) int {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {

@@ -58,10 +58,24 @@ type Settings struct {
 // Main runs a service and exits the process when it has ended. C is the struct
 // of its settings, as config.Load reads them.
 func Main[C any](name string, run func(ctx context.Context, cfg C, p Process) error) {
-	os.Exit(start(name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, run))
+	ctx, stop := lifecycle.Signals(context.Background())
+	status := Start(ctx, name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, run)
+	stop()
+	os.Exit(status)
 }
 
-func start[C any](name string, args, environ []string, stdout io.Writer, stderr *os.File, run func(context.Context, C, Process) error) int {
+// configured are the settings of a process: those that all have, and its own.
+type configured[C any] struct {
+	Settings
+	Service C
+}
+
+// Configured is where config reads the settings of a process into.
+func Configured[C any]() any { return &configured[C]{} }
+
+// Start is Main within a process that goes on afterwards: it runs the service
+// until ctx ends, and answers the exit status.
+func Start[C any](ctx context.Context, name string, args, environ []string, stdout io.Writer, stderr *os.File, run func(context.Context, C, Process) error) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -79,16 +93,13 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 		fmt.Fprintln(stdout, name, telemetry.Version())
 		return 0
 	case flags.Arg(0) == "health":
-		return health(environ, stdout, stderr)
+		return health(ctx, environ, stdout, stderr)
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "%s: no such command: %s\n", name, flags.Arg(0))
 		return exitSettings
 	}
 
-	cfg := struct {
-		Settings
-		Service C
-	}{}
+	var cfg configured[C]
 	if err := config.Load(&cfg, config.WithEnviron(environ)); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitSettings
@@ -120,8 +131,6 @@ func start[C any](name string, args, environ []string, stdout io.Writer, stderr 
 		Version:    telemetry.Version(),
 		OpsAddress: cfg.OpsListen,
 	}
-	ctx, stop := lifecycle.Signals(context.Background())
-	defer stop()
 	// Open before anything else starts, so that a busy port is known at once.
 	ops := func(ctx context.Context) error { return lifecycle.ServeOps(ctx, "", p.Health, p.Registry) }
 	if cfg.OpsListen != "" {

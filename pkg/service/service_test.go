@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/aftercall/aftercall/pkg/lifecycle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +33,9 @@ func begin(t *testing.T, args, environ []string, run func(context.Context, setti
 	}
 	defer f.Close()
 	var out strings.Builder
-	status = start("router", args, environ, &out, f, run)
+	ctx, stop := lifecycle.Signals(t.Context())
+	defer stop()
+	status = Start(ctx, "router", args, environ, &out, f, run)
 	said, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 	"github.com/aftercall/aftercall/services/aftercall/internal/overapi"
 	"github.com/aftercall/aftercall/services/aftercall/internal/replay"
+	"github.com/aftercall/aftercall/services/aftercall/internal/services"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 	"github.com/aftercall/aftercall/services/aftercall/internal/subscriptions"
 	"github.com/aftercall/aftercall/services/aftercall/internal/tail"
@@ -47,7 +48,9 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	err := root.ExecuteContext(ctx)
 	var own *client.ExitError
 	if errors.As(err, &own) {
-		_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
+		if own.Err != nil {
+			_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
+		}
 		return own.Code
 	}
 	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
@@ -92,5 +95,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 partly done.`,
 		subscriptions.Command(), tail.Command(),
 		overapi.AttemptsCommand(), overapi.ExplainCommand(), overapi.ResendCommand(), overapi.TestCommand(), overapi.LoginCommand(), lag.Command(), verify.Command(), doctor.Command(),
 	)
+	root.AddCommand(services.ConfigCommand())
+	root.AddCommand(services.Commands()...)
 	return root
 }

@@ -1,5 +1,5 @@
 // Command configdoc writes docs/configuration.md: the settings of every service,
-// from the structs that the services' commands load.
+// from the structs that the services' processes load.
 package main
 
 import (
@@ -7,40 +7,10 @@ import (
 	"os"
 
 	"github.com/aftercall/aftercall/pkg/config"
-	"github.com/aftercall/aftercall/pkg/service"
-	"github.com/aftercall/aftercall/pkg/service/database"
-	"github.com/aftercall/aftercall/pkg/service/outbound"
-	"github.com/aftercall/aftercall/services/admin"
-	"github.com/aftercall/aftercall/services/projector"
-	"github.com/aftercall/aftercall/services/router"
-	"github.com/aftercall/aftercall/services/sender"
+	"github.com/aftercall/aftercall/services/aftercall/internal/services"
 )
 
 //go:generate go run . ../../../../docs/configuration.md
-
-// services are the same as in each service's cmd.
-var services = []config.Service{
-	{Name: "router", Config: struct {
-		service.Settings
-		Router router.Config
-	}{}},
-	{Name: "sender", Config: struct {
-		service.Settings
-		Sender   sender.Config
-		Outbound outbound.Config
-	}{}},
-	{Name: "projector", Config: struct {
-		service.Settings
-		Projector projector.Config
-		Database  database.Config
-	}{}},
-	{Name: "admin", Config: struct {
-		service.Settings
-		Admin    admin.Config
-		Database database.Config
-		Outbound outbound.Config
-	}{}},
-}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -58,7 +28,7 @@ func write(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := config.Docs(f, services...); err != nil {
+	if err := config.Docs(f, services.Settings()...); err != nil {
 		return err
 	}
 	return f.Close()

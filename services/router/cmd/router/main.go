@@ -2,14 +2,8 @@
 package main
 
 import (
-	"context"
-
 	"github.com/aftercall/aftercall/pkg/service"
-	"github.com/aftercall/aftercall/services/router"
+	"github.com/aftercall/aftercall/services/router/process"
 )
 
-func main() {
-	service.Main("router", func(ctx context.Context, cfg router.Config, p service.Process) error {
-		return router.Run(ctx, cfg, router.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Tracer: p.Tracer})
-	})
-}
+func main() { service.Main("router", process.Run) }
