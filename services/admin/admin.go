@@ -145,7 +145,7 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("creating producer client: %w", err)
 	}
 	s := &Server{config: c, deps: d, client: client, lags: &watch.Last{},
-		live: stream.New(stream.Options{Kafka: c.Kafka, Names: d.Store.SubscriptionNames, Logger: d.Logger, Registry: d.Registry})}
+		live: stream.New(stream.Options{Kafka: c.Kafka, Names: d.Store.SubscriptionNames, Erased: d.Store.ErasedNow, Logger: d.Logger, Registry: d.Registry})}
 	s.publisher = publish.New(d.Store, client, c.Kafka, d.Logger, d.Registry)
 	service := layer(d)
 	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)

@@ -303,3 +303,40 @@ func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
 	o.ended()
 	b.server, server = server, b.server
 }
+
+// Kafka keeps what was erased from the store for a while; the stream does not
+// bring it back, neither from there nor from memory.
+func TestTheStreamDoesNotBringBackWhatWasErased(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	bearer := []string{"Authorization", "Bearer " + b.token}
+	before := b.open(http.DefaultClient, "/api/v1/stream", bearer...)
+	call := func(n int, id string) *kgo.Record {
+		m, err := record.OpenAs[*aftercallv1.Attempt](tried(n, "sub", 200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.CallId, m.OccurredAt = id, timestamppb.New(time.Now().Add(-time.Minute))
+		return record.New(topic.History, m.DeliveryId, m, time.Now())
+	}
+	kafkatest.Produce(t, b.kafka, call(1, "c-12025550142-a"))
+	if e := before.next(); !strings.Contains(e.data, "12025550142") {
+		t.Fatalf("told %+v", e)
+	}
+	var e erasureAnswer
+	b.api("POST", "/erasures", `{"caller_number":"`+forgotten+`"}`).want(t, http.StatusAccepted).into(t, &e)
+	kafkatest.WaitFor(t, "the erasure", func() bool {
+		b.api("GET", "/erasures/"+e.ID, "").want(t, http.StatusOK).into(t, &e)
+		return e.State == "done"
+	})
+	// A stream may know of it a second later.
+	kafkatest.WaitFor(t, "a stream without it", func() bool {
+		after := b.open(http.DefaultClient, "/api/v1/stream?since="+before.place, bearer...)
+		defer after.leave()
+		told := after.next().data
+		return strings.Contains(told, `"erased-`) && !strings.Contains(told, "12025550142")
+	})
+	kafkatest.Produce(t, b.kafka, call(2, "c-12025550142-b"))
+	if e := before.next(); strings.Contains(e.data, "12025550142") || !strings.Contains(e.data, `"erased-`) {
+		t.Errorf("after the erasure it tells %+v", e)
+	}
+}

@@ -13,5 +13,5 @@
 //     cannot take in time is counted and left out.
 //   - A stream ends when its token or session does, and when the process does.
 //   - It shows what the list of attempts shows: no record's content, no header,
-//     no answer.
+//     no answer, and nothing that was erased.
 package stream

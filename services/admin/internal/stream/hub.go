@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
+	"github.com/aftercall/aftercall/pkg/store"
 )
 
 // Why nobody can listen now.
@@ -24,7 +25,9 @@ var (
 type Options struct {
 	Kafka kafka.Config
 	// Names are subscriptions' names by id; rows have none without it.
-	Names  func(context.Context) (map[string]string, error)
+	Names func(context.Context) (map[string]string, error)
+	// Erased is what was erased from the store, and its revision; nil erases nothing.
+	Erased func(context.Context) (*store.Erased, int64, error)
 	Logger *zap.Logger
 	// Registry takes the hub's figures, nil keeps them to itself.
 	Registry prometheus.Registerer
@@ -45,6 +48,7 @@ type Options struct {
 type Hub struct {
 	o       Options
 	names   *names
+	erased  *erased
 	wanted  chan struct{}
 	catches chan struct{}
 
@@ -89,7 +93,7 @@ func New(o Options) *Hub {
 	}
 	f := promauto.With(o.Registry)
 	return &Hub{
-		o: o, names: &names{read: o.Names, logger: o.Logger}, wanted: make(chan struct{}, 1), catches: make(chan struct{}, 4), changed: make(chan struct{}),
+		o: o, names: &names{read: o.Names, logger: o.Logger}, erased: &erased{read: o.Erased, logger: o.Logger}, wanted: make(chan struct{}, 1), catches: make(chan struct{}, 4), changed: make(chan struct{}),
 		listening: f.NewGauge(prometheus.GaugeOpts{Name: "aftercall_admin_stream_listeners", Help: "Streams of live updates that are open."}),
 		left:      f.NewCounterVec(prometheus.CounterOpts{Name: "aftercall_admin_stream_left_out_total", Help: "Records that streams left out and said so, by reason."}, []string{"reason"}),
 	}

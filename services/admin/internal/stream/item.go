@@ -37,6 +37,8 @@ type Item struct {
 	Deferrals int32
 	// Of a change.
 	ChangeID, Change string
+	// happened is when the call ended.
+	happened time.Time
 }
 
 // decode makes an item of a record, nil of one that is none of ours: it must
@@ -53,6 +55,7 @@ func decode(r *kgo.Record, name func(subscriptionID string) string) *Item {
 	switch m := m.(type) {
 	case *aftercallv1.Attempt:
 		item.Kind, item.Attempt = KindAttempt, attemptOf(m, r)
+		item.happened = first(at(m.GetOccurredAt()), item.Attempt.StartedAt)
 	case *aftercallv1.Deferral:
 		item.Kind = KindDeferral
 		item.Attempt = store.Attempt{
@@ -61,6 +64,7 @@ func decode(r *kgo.Record, name func(subscriptionID string) string) *Item {
 			Attempt: m.GetAttempt(), State: store.StateWaiting,
 		}
 		item.At, item.Until, item.Reason, item.Deferrals = first(at(m.GetAt()), store.CleanTime(r.Timestamp)), at(m.GetUntil()), store.CleanID(m.GetReason()), m.GetDeferrals()
+		item.happened = first(at(m.GetOccurredAt()), at(m.GetFirstQueuedAt()), item.At)
 	case *aftercallv1.EndpointChange:
 		item.Kind = KindEndpoint
 		item.Attempt = store.Attempt{SubscriptionID: store.CleanID(m.GetSubscriptionId())}

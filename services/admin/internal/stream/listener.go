@@ -71,6 +71,7 @@ func (h *Hub) Listen(ctx context.Context, r Request, patience time.Duration) (*L
 	l.rows = min(l.rows, MaxRows)
 	// The request's context always ends, whether the stream is served or not.
 	context.AfterFunc(ctx, h.leave)
+	h.heed(ctx)
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {

@@ -61,11 +61,12 @@ func (h *Hub) read(ctx context.Context) error {
 func (h *Hub) decode(ctx context.Context, fetches kgo.Fetches) (items []*Item, after Vector) {
 	after = Vector{}
 	h.names.refresh(ctx, false)
+	h.heed(ctx)
 	unknown := false
 	fetches.EachRecord(func(r *kgo.Record) {
 		after[r.Partition] = r.Offset + 1
 		if item := decode(r, h.names.of); item != nil {
-			items = append(items, item)
+			items = append(items, h.erased.of(item))
 			unknown = unknown || item.Attempt.SubscriptionName == ""
 		}
 	})
