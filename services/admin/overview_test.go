@@ -116,3 +116,59 @@ func TestEveryChartIsATableForSpreadsheets(t *testing.T) {
 	}
 	br.get("/webhooks/"+id+"/charts/outcomes.csv?range=x").want(t, http.StatusBadRequest)
 }
+
+func TestTheAPISaysWhatTheChartsShow(t *testing.T) {
+	onBothStores(t, func(t *testing.T, b *bundle) {
+		id, _ := b.subscribe(plainWebhook)
+		other, _ := b.subscribe(strings.Replace(plainWebhook, `"name":"`, `"name":"Other `, 1))
+		b.tried(id, time.Now().UTC())
+		var all struct {
+			Subscriptions []struct {
+				ID                          string `json:"subscription_id"`
+				Attempts, Delivered, Failed int64
+			}
+			Charts any
+		}
+		b.api("GET", "/stats", "").want(t, http.StatusOK).into(t, &all)
+		if len(all.Subscriptions) != 2 || all.Charts != nil {
+			t.Errorf("of all it says %+v", all)
+		}
+		for _, s := range all.Subscriptions {
+			if s.ID == id && (s.Attempts != 34 || s.Failed != 4) || s.ID == other && s.Attempts != 0 {
+				t.Errorf("of one it says %+v", s)
+			}
+		}
+		for name, buckets := range map[string]int{"1h": 30, "24h": 24, "7d": 28} {
+			var one struct {
+				Subscriptions []struct{ Attempts int64 }
+				Charts        struct {
+					Range   string
+					Step    float64 `json:"step_s"`
+					Total   struct{ Delivered, Failed int64 }
+					Buckets []struct{ Delivered, Failed int64 }
+					Codes   []struct {
+						Status   int `json:"http_status"`
+						Attempts int64
+					}
+					Errors  []struct{ Attempts int64 }
+					Hours   []struct{ Failed int64 }
+					Waiting struct{ Deliveries int64 }
+					Breaker struct {
+						Reason string
+						Next   time.Time `json:"next_probe_at"`
+					}
+				}
+			}
+			b.api("GET", "/stats?subscription="+id+"&range="+name, "").want(t, http.StatusOK).into(t, &one)
+			c := one.Charts
+			if len(one.Subscriptions) != 1 || c.Range != name || len(c.Buckets) != buckets || len(c.Hours) != 24 || c.Waiting.Deliveries != 4 || c.Breaker.Reason != "<b>5 in a row</b>" || c.Breaker.Next.Before(time.Now()) {
+				t.Errorf("of %s it says %+v", name, one)
+			}
+			if name != "1h" && (c.Total.Delivered != 30 || c.Total.Failed != 4 || len(c.Codes) != 2 || c.Codes[0].Status != 200 || len(c.Errors) != 2) {
+				t.Errorf("the total of %s is %+v", name, c)
+			}
+		}
+		b.api("GET", "/stats?subscription=none", "").wantProblem(t, http.StatusNotFound, "not_found", "")
+		b.api("GET", "/stats?range=2h", "").want(t, http.StatusUnprocessableEntity)
+	})
+}

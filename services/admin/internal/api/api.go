@@ -83,6 +83,7 @@ func New(mux humago.Mux, db *store.DB, service *webhooks.Service, logger *zap.Lo
 	a.subscriptions()
 	a.care()
 	a.history()
+	a.stats()
 	a.exports()
 	a.replays(replaysOf(service))
 	a.erasures(erasuresOf(service))

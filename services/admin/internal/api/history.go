@@ -13,7 +13,6 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/mask"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
-	"github.com/aftercall/aftercall/services/admin/internal/wire"
 )
 
 // Paging selects a page of a list.
@@ -226,42 +225,6 @@ func (a *API) history() {
 				return nil, err
 			}
 			return &struct{ Body List[Rejection] }{list(rows, next, rejectionRow)}, nil
-		})
-
-	route(a, access.Read, huma.Operation{OperationID: "readStats", Method: http.MethodGet, Path: "/stats", Summary: "Figures of the last 24 hours", Tags: []string{"History"}},
-		func(ctx context.Context, _ *struct{}) (*struct{ Body Stats }, error) {
-			by, err := a.store.SubscriptionStats(ctx, time.Now().Add(-24*time.Hour))
-			if err != nil {
-				return nil, err
-			}
-			subs, err := a.store.Subscriptions(ctx, store.SubscriptionQuery{})
-			if err != nil {
-				return nil, err
-			}
-			fresh, err := a.store.Freshness(ctx)
-			if err != nil {
-				return nil, err
-			}
-			out := Stats{Subscriptions: []SubscriptionStats{}}
-			for _, f := range fresh {
-				if out.ProjectedUntil.IsZero() || f.ProjectedUntil.Before(out.ProjectedUntil.Time) {
-					out.ProjectedUntil = wire.At(f.ProjectedUntil)
-				}
-				out.LagSeconds = max(out.LagSeconds, f.LagSeconds)
-			}
-			for _, s := range subs {
-				f := by[s.ID]
-				row := SubscriptionStats{SubscriptionID: s.ID, Attempts: f.Attempts, Delivered: f.Delivered, Failed: f.Failed, P95MS: f.P95.Milliseconds(), Waiting: f.Waiting, NextRetryAt: wire.At(f.NextRetry), Hourly: []HourRow{}}
-				if f.LastAttempt != nil {
-					last := attemptRow(*f.LastAttempt)
-					row.LastAttempt = &last
-				}
-				for _, h := range f.Hourly {
-					row.Hourly = append(row.Hourly, HourRow{h.Delivered, h.Failed})
-				}
-				out.Subscriptions = append(out.Subscriptions, row)
-			}
-			return &struct{ Body Stats }{out}, nil
 		})
 }
 

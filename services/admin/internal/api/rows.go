@@ -224,29 +224,3 @@ type Token struct {
 func tokenRow(t store.Token) Token {
 	return Token{ID: t.ID, Name: t.Name, Scopes: t.Scopes, CreatedBy: t.CreatedBy, CreatedAt: wire.At(t.CreatedAt), ExpiresAt: wire.At(t.ExpiresAt), RevokedAt: wire.At(t.RevokedAt), LastUsedAt: wire.At(t.LastUsedAt)}
 }
-
-// Stats are the figures of the last 24 hours.
-type Stats struct {
-	ProjectedUntil wire.Time           `json:"projected_until,omitzero" doc:"Everything up to here is in these figures."`
-	LagSeconds     float64             `json:"lag_s" doc:"How old that is."`
-	Subscriptions  []SubscriptionStats `json:"subscriptions"`
-}
-
-// SubscriptionStats are those of one subscription, tests left out.
-type SubscriptionStats struct {
-	SubscriptionID string    `json:"subscription_id"`
-	Attempts       int64     `json:"attempts"`
-	Delivered      int64     `json:"delivered"`
-	Failed         int64     `json:"failed"`
-	P95MS          int64     `json:"p95_ms"`
-	Waiting        int64     `json:"waiting" doc:"Deliveries that wait for a retry now."`
-	NextRetryAt    wire.Time `json:"next_retry_at,omitzero"`
-	LastAttempt    *Attempt  `json:"last_attempt,omitempty"`
-	Hourly         []HourRow `json:"hourly" doc:"24 hours, the current one last."`
-}
-
-// HourRow are the figures of one hour.
-type HourRow struct {
-	Delivered int64 `json:"delivered"`
-	Failed    int64 `json:"failed"`
-}
