@@ -34,8 +34,8 @@ func gone(t *testing.T, what string, err error) {
 }
 
 func users(t *testing.T, db *store.DB) {
-	if any, err := db.AnyUser(ctx); err != nil || any {
-		t.Fatalf("a new store has users: %v, %v", any, err)
+	if there, err := db.AnyUser(ctx); err != nil || there {
+		t.Fatalf("a new store has users: %v, %v", there, err)
 	}
 	id := userOf(t, db, "grace", "viewer")
 	if err := db.CreateUser(ctx, store.User{ID: "usr_other", Login: "grace", Role: "viewer"}, nil, ada); !errors.Is(err, store.ErrExists) {

@@ -77,12 +77,12 @@ func (d *Doorman) check(ctx context.Context, name, hash, password string) (again
 	if err := d.admit(name); err != nil {
 		return false, err
 	}
-	real := hash != ""
-	if !real {
+	known := hash != ""
+	if !known {
 		hash = d.dummy()
 	}
 	if len(password) > 4*MaxPassword {
-		password, real = "", false
+		password, known = "", false
 	}
 	var right bool
 	if busy := d.work(ctx, func() { right, again, err = checkPassword(hash, password) }); busy != nil {
@@ -92,7 +92,7 @@ func (d *Doorman) check(ctx context.Context, name, hash, password string) (again
 	if err != nil {
 		return false, err
 	}
-	if !right || !real {
+	if !right || !known {
 		return false, ErrWrong
 	}
 	d.mu.Lock()

@@ -57,7 +57,7 @@ func checkPassword(hash, password string) (right, again bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	got := argon2.IDKey([]byte(password), salt, w.time, w.memory, w.threads, uint32(len(sum))) //nolint:gosec // readHash has looked at its length
+	got := argon2.IDKey([]byte(password), salt, w.time, w.memory, w.threads, uint32(len(sum)))
 	return subtle.ConstantTimeCompare(got, sum) == 1, w != present, nil
 }
 
@@ -84,7 +84,7 @@ func readHash(hash string) (w work, salt, sum []byte, err error) {
 
 // passwordField is what is wrong with a new password, or nothing.
 func passwordField(login, password string) []problem.Field {
-	text := ""
+	var text string
 	switch n := utf8.RuneCountInString(password); {
 	case n < MinPassword:
 		text = fmt.Sprintf("At least %d characters: a few words are easy to keep in mind.", MinPassword)
