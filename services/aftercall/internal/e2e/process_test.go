@@ -206,9 +206,6 @@ func status(t *testing.T, url string) int {
 	return answer.StatusCode
 }
 
-// patience is how long anything may take.
-const patience = 60 * time.Second
-
 // wait polls until cond is true.
 func wait(t *testing.T, what string, cond func() bool) {
 	t.Helper()
