@@ -16,18 +16,18 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/listen"
 )
 
-// network is bad: all that goes through it takes 200 ± 100 ms each way.
-type network struct {
+// badNetwork is bad: all that goes through it takes 200 ± 100 ms each way.
+type badNetwork struct {
 	t      *testing.T
 	server *toxiproxy.ApiServer
 }
 
-func newNetwork(t *testing.T) *network {
-	return &network{t: t, server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
+func newNetwork(t *testing.T) *badNetwork {
+	return &badNetwork{t: t, server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
 }
 
 // to leads to an address through the network.
-func (n *network) to(upstream string) *toxiproxy.Proxy {
+func (n *badNetwork) to(upstream string) *toxiproxy.Proxy {
 	n.t.Helper()
 	p := toxiproxy.NewProxy(n.server, upstream, "127.0.0.1:0", upstream)
 	if err := p.Start(); err != nil {
@@ -44,7 +44,7 @@ func (n *network) to(upstream string) *toxiproxy.Proxy {
 }
 
 // cut resets every connection of one proxy.
-func (n *network) cut(p *toxiproxy.Proxy) {
+func (n *badNetwork) cut(p *toxiproxy.Proxy) {
 	n.t.Helper()
 	p.Stop()
 	if err := p.Start(); err != nil {
