@@ -144,6 +144,9 @@ func TestEachPlantedMisconfigurationIsNamedByItsFinding(t *testing.T) {
 				d.t.Fatal(err)
 			}
 		}},
+		{"a further topic that is missing", CheckTopics, Fail, []string{"contoso.queue.v2", "AFTERCALL_SOURCES"}, func(d *deployment) {
+			d.environ["AFTERCALL_SOURCES"] = "contoso.queue.v2=App.QueueWebhook"
+		}},
 		{"a short retention", CheckRetention, Fail, []string{topic.Deliveries, "1h0m0s", "--add-config retention.ms=604800000"}, func(d *deployment) {
 			value := "3600000"
 			if _, err := d.adm().AlterTopicConfigs(d.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}, topic.Deliveries); err != nil {

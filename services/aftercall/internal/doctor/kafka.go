@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -204,11 +205,18 @@ func setting(do string) (name, value string, ok bool) {
 	return strings.Cut(rest, "=")
 }
 
-// partitions bound how many routers and senders can work.
+// partitions bound how many routers and senders can work; further topics of CDRs
+// are nobody's to make but upstream's.
 func (m Machine) partitions(ctx context.Context, r *Report, s settings, adm *kadm.Client, specs []topic.Spec) {
 	details, err := adm.ListTopics(ctx)
 	if err != nil {
 		return // topics were listed a moment ago
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
+		if _, there := details[name]; !there {
+			r.add(CheckTopics, Fail, fmt.Sprintf("topic %s, which AFTERCALL_SOURCES names, does not exist or may not be seen", name), "routers wait for it, or end",
+				"have upstream make it, let this user describe it, or take it out of AFTERCALL_SOURCES")
+		}
 	}
 	var few []string
 	for _, spec := range specs {

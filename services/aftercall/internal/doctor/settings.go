@@ -21,6 +21,8 @@ type settings struct {
 	Listen    string `env:"LISTEN" envDefault:"127.0.0.1:8420"`
 	OpsListen string `env:"OPS_LISTEN" envDefault:"127.0.0.1:9100"`
 	PublicURL string `env:"PUBLIC_URL"`
+	// Sources are further topics of CDRs.
+	Sources map[string]string `env:"SOURCES" envSeparator:"," envKeyValSeparator:"="`
 }
 
 // Machine is what the doctor cannot see through a connection. The zero value is

@@ -81,7 +81,7 @@ Exit status: 0 proven, 1 an invariant is broken, 2 it could not look at everythi
 			case v.Verdict == broken:
 				return &client.ExitError{Code: exitBroken, Err: fmt.Errorf("broken: %s", v.names())}
 			case v.Verdict == unknown:
-				return &client.ExitError{Code: exitUnknown, Err: errors.New("a part of the span is not in the logs any more: what is left of it holds")}
+				return &client.ExitError{Code: exitUnknown, Err: errors.New("not all of the span could be looked at; what could be holds")}
 			}
 			return nil
 		},
@@ -156,7 +156,7 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 		return nil, fmt.Errorf("configuring the Kafka client: %w", err)
 	}
 	defer kc.Close()
-	l, err := newLook(ctx, c, kc, names)
+	l, err := newLook(ctx, c, kc, names, settling)
 	if err != nil {
 		return nil, err
 	}

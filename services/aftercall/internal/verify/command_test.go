@@ -17,6 +17,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
@@ -28,7 +29,11 @@ import (
 // them all.
 func (p *planted) onKafka(t *testing.T) kafka.Config {
 	t.Helper()
-	c := kafkatest.Start(t).Config()
+	return p.on(t, kafkatest.Start(t).Config())
+}
+
+func (p *planted) on(t *testing.T, c kafka.Config) kafka.Config {
+	t.Helper()
 	producer := kafkatest.Client(t, c, append(c.Producer(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	for _, r := range p.Records {
 		if r.Timestamp.IsZero() {
@@ -110,6 +115,52 @@ func TestTheCommandProvesARunWithoutAFault(t *testing.T) {
 		if _, says := l["unchecked"]; says != (l["invariant"] == "I1" || l["invariant"] == "I5" || l["invariant"] == "I7" || l["invariant"] == "I11") {
 			t.Errorf("%v", l)
 		}
+	}
+}
+
+func TestTheCommandTellsOnARealKafkaToo(t *testing.T) {
+	c := kafkatest.Real(t)
+	p := run(t)
+	p.drop(topic.History, 0)
+	lines, code := command(t, p.on(t, c))
+	v := lines["verdict"][0]
+	if code != 1 || v["cdrs"] != 11.0 || v["delivered"] != 19.0 || len(lines["fault"]) != 1 || lines["fault"][0]["invariant"] != "I9" {
+		t.Errorf("exit status %d: %v %v", code, v, lines["fault"])
+	}
+	// The sender has not finished it.
+	p.commit(t, c, topic.GroupSender, topic.Deliveries, 20)
+	if lines, code = command(t, c); code != 0 || lines["verdict"][0]["queued"] != 1.0 {
+		t.Errorf("exit status %d: %v %v", code, lines["verdict"], lines["fault"])
+	}
+}
+
+func TestAHangingTransactionIsSaid(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	owner := kafkatest.Client(t, c, kgo.TransactionalID("aftercall-router-gone"))
+	if err := owner.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.ProduceSync(t.Context(), kafkatest.CDR(topic.Events, "", "x")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newLook(t.Context(), c, kafkatest.Client(t, c), names, 50*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "a transaction on aftercall.events/0 has been open") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRecordsOfANewerVersionLeaveThingsUnproven(t *testing.T) {
+	p := run(t)
+	newer := record.New(topic.History, "k", &aftercallv1.Attempt{}, start)
+	newer.Headers[0].Value = []byte("attempt/9")
+	p.Records = append(p.Records, newer)
+	lines, code := command(t, p.onKafka(t))
+	if v := lines["verdict"][0]; code != 2 || v["verdict"] != "unknown" || v["records_of_newer_versions"] != 1.0 {
+		t.Errorf("exit status %d: %v", code, v)
 	}
 }
 

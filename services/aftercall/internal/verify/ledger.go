@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -102,6 +103,8 @@ type ledger struct {
 	upstream map[string]bool
 	commits  Commits
 	subs     map[string]*subscriptionNotes
+	// newer counts records of a kind or version that this program does not know.
+	newer int
 	// When the events occurred, and the rejected CDRs were refused.
 	occurred, refused extent
 
@@ -160,8 +163,8 @@ func same(s string, kept ...string) string {
 	return s
 }
 
-// record takes in one record. What this build cannot read is left out: whoever
-// produced it knows what becomes of it.
+// record takes in one record. What this build cannot read is counted: a newer one
+// knows what becomes of it.
 func (l *ledger) record(r *kgo.Record) {
 	at := placeOf(r)
 	if l.upstream[r.Topic] {
@@ -171,6 +174,9 @@ func (l *ledger) record(r *kgo.Record) {
 	}
 	opened, err := record.Open(r)
 	if err != nil {
+		if errors.Is(err, record.ErrUnknownVersion) && record.Kind(r) != "" {
+			l.newer++
+		}
 		return
 	}
 	switch v := opened.(type) {

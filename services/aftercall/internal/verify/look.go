@@ -22,8 +22,9 @@ const (
 	// ahead is how much later than its event a CDR may say that it was produced,
 	// before the events topic is read from its beginning.
 	ahead = 15 * time.Minute
-	// settling is how long a transaction that is open now may take to end.
-	settling = 30 * time.Second
+	// settling is how long a transaction that is open now may take to end: longer
+	// than a broker lets a router's be open.
+	settling = 45 * time.Second
 )
 
 // look is one look at the topics as they are at one moment: the groups' commits
@@ -37,6 +38,8 @@ type look struct {
 	commits Commits
 	starts  map[string]map[int32]int64
 	ends    map[string]map[int32]int64
+	// settling is how long an open transaction is waited for.
+	settling time.Duration
 	// step tells how far reading has come.
 	step func(name string, records int64)
 }
@@ -48,8 +51,8 @@ func internal() []string {
 }
 
 // newLook looks up commits and ends. client must outlive it.
-func newLook(ctx context.Context, c kafka.Config, client *kgo.Client, sources []string) (*look, error) {
-	l := &look{c: c, adm: kadm.NewClient(client), now: time.Now(), sources: sources, commits: Commits{}, step: func(string, int64) {}}
+func newLook(ctx context.Context, c kafka.Config, client *kgo.Client, sources []string, settling time.Duration) (*look, error) {
+	l := &look{c: c, adm: kadm.NewClient(client), now: time.Now(), sources: sources, commits: Commits{}, settling: settling, step: func(string, int64) {}}
 	all := slices.Concat(sources, []string{topic.Subscriptions, topic.Events, topic.Rejected}, internal())
 	if err := l.exist(ctx, all); err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func (l *look) settle(ctx context.Context, names []string) error {
 		return fmt.Errorf("asking where logs end: %w", err)
 	}
 	l.ends = offsetsOf(written)
-	for deadline := time.Now().Add(settling); ; {
+	for deadline := time.Now().Add(l.settling); ; {
 		stable, err := l.adm.ListCommittedOffsets(ctx, names...)
 		if err == nil {
 			err = stable.Error()
@@ -125,7 +128,7 @@ func (l *look) settle(ctx context.Context, names []string) error {
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("a transaction on %s has been open for more than %s: what was written after it cannot be read; "+
-				"kafka-transactions.sh find-hanging and abort end one whose owner is gone", open, settling)
+				"kafka-transactions find-hanging and abort end one whose owner is gone", open, l.settling)
 		}
 		select {
 		case <-ctx.Done():

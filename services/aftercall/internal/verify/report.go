@@ -51,6 +51,8 @@ type Report struct {
 	// Requests at the receivers; Repeats of them had been made before; Unrecorded
 	// have no attempt; of Unsigned the signature could not be checked.
 	Requests, Repeats, Unrecorded, Unsigned int
+	// Newer records are of a kind or version that this program does not know.
+	Newer int
 }
 
 // wait notes when something that waits is due.
@@ -140,6 +142,8 @@ func (r *Report) merge(o *Report) {
 	}
 	// Each part sees all lines of the producers' logs.
 	r.Elsewhere = o.Acknowledged + o.Elsewhere - r.Acknowledged
+	// … and may come to the same unknown records.
+	r.Newer = max(r.Newer, o.Newer)
 	r.wait(o.NextDue)
 	r.wait(o.LastDue)
 	for _, v := range o.Violations {

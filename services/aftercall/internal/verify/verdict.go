@@ -59,6 +59,7 @@ func (v *verdict) take(c *checker, now time.Time) {
 		_, told := c.run.Seen[d.subscription]
 		v.webhooks[d.subscription] = v.webhooks[d.subscription] || told
 	}
+	c.report.Newer = c.newer
 	v.Report.merge(c.report)
 }
 
@@ -104,7 +105,7 @@ func (v *verdict) conclude(f *flags, noStore error) {
 		{Invariant: "I11", Text: "the store says what the history says", Checked: v.stored, Of: "deliveries", Unchecked: store},
 	}
 	v.Verdict = proven
-	if len(v.Gaps) > 0 {
+	if len(v.Gaps) > 0 || r.Newer > 0 {
 		v.Verdict = unknown
 	}
 	for i := range v.Rows {
@@ -160,6 +161,7 @@ type summary struct {
 	Unrecorded int       `json:"requests_unrecorded"`
 	Acked      int       `json:"acknowledgements"`
 	Elsewhere  int       `json:"acknowledgements_elsewhere"`
+	Newer      int       `json:"records_of_newer_versions"`
 }
 
 func (v *verdict) summary() summary {
@@ -169,6 +171,7 @@ func (v *verdict) summary() summary {
 		Duplicates: r.Duplicates, Rejections: r.Rejections, Deliveries: r.Deliveries, Delivered: r.Delivered, GivenUp: r.GivenUp, Stopped: r.Stopped,
 		Waiting: r.Waiting, Overdue: r.Overdue, Queued: r.Queued, NextDue: r.NextDue, LastDue: r.LastDue, Attempts: r.Attempts, Deferrals: r.Deferrals,
 		Requests: r.Requests, Repeats: r.Repeats, Unrecorded: r.Unrecorded, Acked: r.Acknowledged, Elsewhere: r.Elsewhere,
+		Newer: r.Newer,
 	}
 }
 
@@ -230,6 +233,9 @@ func (v *verdict) table(out io.Writer) error {
 	if r.Requests > 0 {
 		line("Requests    %d, %d of them repeated, %d without an attempt on record yet", r.Requests, r.Repeats, r.Unrecorded)
 	}
+	if r.Newer > 0 {
+		line("            %d records are of a newer version: ask the aftercall that is deployed", r.Newer)
+	}
 	if r.Acknowledged+r.Elsewhere > 0 {
 		line("Producers   %d acknowledgements of this span, %d of other spans or topics", r.Acknowledged, r.Elsewhere)
 	}
@@ -265,6 +271,6 @@ func (v *verdict) table(out io.Writer) error {
 			line("    …")
 		}
 	}
-	line("%s", map[string]string{proven: "Proven.", broken: "BROKEN.", unknown: "What is left of the span holds; the rest cannot be looked at."}[v.Verdict])
+	line("%s", map[string]string{proven: "Proven.", broken: "BROKEN.", unknown: "What could be looked at holds; the rest is not proven."}[v.Verdict])
 	return nil
 }
