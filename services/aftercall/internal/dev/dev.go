@@ -208,6 +208,8 @@ func (p *process) run(ctx context.Context) error {
 			told.Wait()
 			err := simulate.Run(ctx, simulate.Options{
 				Brokers: p.kafka.Brokers, Calls: max(p.o.Calls, 0), Burst: 6, BurstOver: burstOver, Interval: callEvery, Progress: io.Discard,
+				// The first calls are worth opening, whatever comes after them.
+				Opening: []string{simulate.Transferred, simulate.Answered, simulate.Missed, simulate.Abandoned, simulate.Overflow, simulate.Answered},
 			})
 			if err == nil {
 				// All calls are made; the rest of the process goes on.

@@ -11,20 +11,16 @@ import (
 
 // Call is the records of one call, in the order of its legs.
 type Call struct {
+	Variant    string
 	ScenarioID string
-	Ivr        cdrclient.IvrCDR
-	Queue      cdrclient.QueueCDR
-	Agent      cdrclient.AgentCDR
-	Recording  cdrclient.RecordingCDR
+	Legs       []cdrclient.CDR
 }
 
-// Records are the CDRs of the call.
-func (c Call) Records() []cdrclient.CDR {
-	return []cdrclient.CDR{c.Ivr, c.Queue, c.Agent, c.Recording}
-}
+// Records are the CDRs of the call, to be kept or changed.
+func (c Call) Records() []cdrclient.CDR { return append([]cdrclient.CDR(nil), c.Legs...) }
 
 type ivr struct {
-	id, name string
+	id, name, path string
 }
 
 type queue struct {
@@ -34,8 +30,8 @@ type queue struct {
 }
 
 var (
-	mainMenu    = ivr{"31", "Main menu"}
-	supportMenu = ivr{"32", "Support menu"}
+	mainMenu    = ivr{"31", "Main menu", "Root"}
+	supportMenu = ivr{"32", "Support menu", "Root/Support"}
 
 	queues = []queue{
 		{"412", "Sales EMEA", "Root/Sales/EMEA", "1", mainMenu},
@@ -66,12 +62,16 @@ var (
 type Generator struct {
 	rand   *rand.Rand
 	agents []agent
+	mix    Mix
 }
 
-// NewGenerator makes a generator whose calls depend on nothing but seed and the
-// times given to it.
-func NewGenerator(seed uint64) *Generator {
-	g := &Generator{rand: rand.New(rand.NewPCG(seed, 0x61667465))}
+// NewGenerator makes a generator whose calls depend on nothing but seed, mix and the
+// times given to it. No mix is the default one.
+func NewGenerator(seed uint64, mix Mix) *Generator {
+	if len(mix) == 0 {
+		mix = DefaultMix()
+	}
+	g := &Generator{rand: rand.New(rand.NewPCG(seed, 0x61667465)), mix: mix}
 	for i := range agents {
 		first, last := firstNames[i%len(firstNames)], lastNames[(i*5+1)%len(lastNames)]
 		g.agents = append(g.agents, agent{
@@ -82,76 +82,32 @@ func NewGenerator(seed uint64) *Generator {
 	return g
 }
 
-// Call makes up a call that ended at end.
-func (g *Generator) Call(end time.Time) Call {
-	end = end.UTC().Truncate(time.Millisecond)
-	var (
-		talk     = g.between(20*time.Second, 9*time.Minute)
-		wait     = g.between(2*time.Second, 2*time.Minute)
-		menu     = g.between(8*time.Second, 45*time.Second)
-		answered = end.Add(-talk)
-		queued   = answered.Add(-wait)
-		start    = queued.Add(-menu)
+// Call makes up a call that ended at end, of a variant that the mix gives.
+func (g *Generator) Call(end time.Time) Call { return g.Of(g.mix.pick(g.rand), end) }
 
-		q        = queues[g.rand.IntN(len(queues))]
-		a        = g.agents[g.rand.IntN(len(g.agents))]
-		caller   = g.caller()
-		scenario = g.guid()
-		ids      = [4]string{g.guid(), g.guid(), g.guid(), g.guid()}
-		customer = strconv.Itoa(10000 + g.rand.IntN(90000))
-		metLevel = wait <= 30*time.Second
-	)
-	return Call{
-		ScenarioID: scenario,
-		Ivr: cdrclient.IvrCDR{
-			CallId: cdrclient.ID(ids[0]), ScenarioId: cdrclient.ID(scenario), CallDirection: "Inbound",
-			CallerName: caller.name, CallerAdId: cdrclient.ID(caller.adID), CallerUpn: caller.upn, CallerNumber: caller.number,
-			StartDateTime: cdrclient.At(start), EndDateTime: cdrclient.At(queued), CallLength: cdrclient.Seconds(menu),
-			IvrId: cdrclient.ID(q.ivr.id), IvrName: q.ivr.name, ResourceAccountObjectId: "Null", OUPath: q.path,
-			TransferType: "Queue", TrasnferToId: cdrclient.ID(q.id), TransferToName: q.name,
-			IvrInputs: []cdrclient.IvrInput{
-				{ID: "1", InputDateTime: cdrclient.At(start.Add(menu / 2)), BlockName: "Customer number", ParameterName: "CustomerNumber", ParameterValue: cdrclient.Text(customer), BlockType: "DataCollection"},
-				{ID: "2", InputDateTime: cdrclient.At(queued), BlockName: q.ivr.name, ParameterName: "Choice", ParameterValue: cdrclient.Text(q.choice), BlockType: "Menu"},
-			},
-			DataValue01: cdrclient.Text(customer), DataValue02: cdrclient.Text(q.choice),
-		},
-		Queue: cdrclient.QueueCDR{
-			CallId: cdrclient.ID(ids[1]), ScenarioId: cdrclient.ID(scenario), CallDirection: "Inbound",
-			CallerName: caller.name, CallerAdId: cdrclient.ID(caller.adID), CallerUpn: caller.upn, CallerNumber: caller.number,
-			StartDateTime: cdrclient.At(queued), EndDateTime: cdrclient.At(end), CallLength: cdrclient.Seconds(wait + talk),
-			WaitTime: cdrclient.Seconds(wait), TalkTime: cdrclient.Seconds(talk),
-			QueueId: cdrclient.ID(q.id), QueueName: q.name, ResourceAccountObjectId: "Null", OUPath: q.path,
-			ParentId: cdrclient.ID(ids[0]), From: q.ivr.name, MetServiceLevel: cdrclient.FlagOf(metLevel),
-			AgentName: a.name, AgentUpn: a.upn, AgentId: cdrclient.ID(a.id), AgentAdId: cdrclient.ID(a.adID),
-			LeaveReason: "Answered",
-		},
-		Agent: cdrclient.AgentCDR{
-			CallId: cdrclient.ID(ids[2]), ScenarioId: cdrclient.ID(scenario), CallDirection: "Inbound",
-			CallerName: caller.name, CallerAdId: cdrclient.ID(caller.adID), CallerUpn: caller.upn, CallerNumber: caller.number,
-			StartDateTime: cdrclient.At(answered), EndDateTime: cdrclient.At(end), CallLength: cdrclient.Seconds(talk),
-			AgentName: a.name, AgentUpn: a.upn, AgentId: cdrclient.ID(a.id), AgentAdId: cdrclient.ID(a.adID),
-			InteractionObjectId: cdrclient.ID(q.id), InteractionObjectName: q.name, OUPath: q.path,
-			ParentId: cdrclient.ID(ids[1]), CallState: "connected", IsDirectCall: cdrclient.False,
-		},
-		Recording: cdrclient.RecordingCDR{
-			CallId: cdrclient.ID(ids[3]), ScenarioId: cdrclient.ID(scenario),
-			StartDateTime: cdrclient.At(answered), EndDateTime: cdrclient.At(end), CallDirection: "Inbound", CallLength: cdrclient.Seconds(talk),
-			CallerName: caller.name, CallerAdId: cdrclient.ID(caller.adID), CallerNumber: caller.number, CallerUpn: caller.upn,
-			CalleeName: a.name, CalleeAdId: cdrclient.ID(a.adID), CalleeUpn: a.upn, CalleeNumber: a.number, OuPath: q.path,
-			RecordingFileName: fmt.Sprintf("recordings/%s/%s.mp4", answered.Format("2006/01/02"), ids[3]),
-			RecordingMode:     "Always Record (Can Stop)",
-			RecordedUserName:  a.name, RecordedUserUpn: a.upn, RecordedUserAdId: cdrclient.ID(a.adID),
-		},
+// Of makes up a call of a variant.
+func (g *Generator) Of(variant string, end time.Time) Call {
+	c := &making{g: g, scenario: g.guid(), speaks: g.language(), customer: strconv.Itoa(10000 + g.rand.IntN(90000))}
+	c.caller = g.caller(c.speaks)
+	variants[variant](c)
+	// All is told from the call's start; now it is known when that was.
+	c.start = end.UTC().Truncate(time.Millisecond).Add(-c.now)
+	out := Call{Variant: variant, ScenarioID: c.scenario}
+	for _, leg := range c.legs {
+		out.Legs = append(out.Legs, leg())
 	}
+	return out
 }
 
 // caller is from the street, mostly: no account, no UPN.
-func (g *Generator) caller() person {
-	first, last := firstNames[g.rand.IntN(len(firstNames))], lastNames[g.rand.IntN(len(lastNames))]
-	p := person{name: first + " " + last, number: fmt.Sprintf("+1%s555%04d", areaCodes[g.rand.IntN(len(areaCodes))], 100+g.rand.IntN(100))}
-	if g.rand.IntN(5) == 0 {
+func (g *Generator) caller(speaks *language) person {
+	p := person{name: speaks.names[g.rand.IntN(len(speaks.names))], number: fmt.Sprintf("+1%s555%04d", areaCodes[g.rand.IntN(len(areaCodes))], 100+g.rand.IntN(100))}
+	switch g.rand.IntN(10) {
+	case 0, 1:
 		p.adID = g.guid()
 		p.upn = fmt.Sprintf("caller%02d@fabrikam.example", g.rand.IntN(100))
+	case 2:
+		p.name = "" // withheld by the network
 	}
 	return p
 }
@@ -161,6 +117,37 @@ var areaCodes = []string{"202", "212", "303", "415", "503", "617"}
 
 func (g *Generator) between(low, high time.Duration) time.Duration {
 	return (low + time.Duration(g.rand.Int64N(int64(high-low)))).Truncate(100 * time.Millisecond)
+}
+
+// about is mostly near usual, now and then much longer, within bounds.
+func (g *Generator) about(usual, least, most time.Duration) time.Duration {
+	d := least + time.Duration(g.rand.ExpFloat64()*float64(usual-least))
+	return min(d, most).Truncate(100 * time.Millisecond)
+}
+
+func (g *Generator) chance(percent int) bool { return g.rand.IntN(100) < percent }
+
+// other is another queue than q.
+func (g *Generator) other(q queue) queue {
+	for {
+		if o := queues[g.rand.IntN(len(queues))]; o.id != q.id {
+			return o
+		}
+	}
+}
+
+// agent draws one who is none of these.
+func (g *Generator) agent(not ...agent) agent {
+	for {
+		a := g.agents[g.rand.IntN(len(g.agents))]
+		free := true
+		for _, n := range not {
+			free = free && n.id != a.id
+		}
+		if free {
+			return a
+		}
+	}
 }
 
 // guid is a version 4 UUID from the generator's own randomness.

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,13 +14,25 @@ const DefaultBroker = "127.0.0.1:8421"
 // ends.
 func Command() *cobra.Command {
 	var o Options
+	var mix string
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Produce the CDRs of made-up calls, as an upstream would",
-		Long: `Makes up calls (IVR → queue → agent, recorded) and produces their CDRs to
-aftercall.cdr.ivr, .queue, .agent and .recording with segmentio/kafka-go, as an
-upstream would. The four records of a call share a ScenarioId; ParentId leads from
-one leg to the one before. People and numbers are made up.
+		Long: `Makes up calls and produces their CDRs to aftercall.cdr.ivr, .queue, .agent and
+.recording with segmentio/kafka-go, as an upstream would. The records of a call share
+a ScenarioId; ParentId leads from one leg to the one before. People and numbers are
+made up; what they say is in several scripts.
+
+A call is of one of these variants; --mix says how often which comes:
+  answered      IVR → queue → agent, recorded
+  transferred   … → another queue → another agent
+  missed        rings in vain at an agent or two, before one answers
+  abandoned     the caller hangs up in the queue
+  overflow      waits too long, and is taken by another queue
+  callback      leaves the queue; an agent calls back later
+  voicemail     waits too long, and nobody is there
+  self-service  the IVR was enough
+  direct        calls an agent by number, who may miss it
 
 The command ends with status 0 when every record is acknowledged, also after
 Ctrl-C; with status 1 at the first record that cannot be sent.`,
@@ -29,11 +42,23 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
   # The same calls again
   aftercall simulate --calls 10 --seed 7
 
+  # A bad day: of ten calls four are abandoned and two end at the voicemail
+  aftercall simulate --calls 200 --rate 5 --mix answered=4,abandoned=4,voicemail=2
+
+  # One transferred call, to look at its tree in the console
+  aftercall simulate --calls 1 --mix transferred
+
   # One call every ten seconds until Ctrl-C, to a Kafka of yours
   aftercall simulate --brokers kafka-1:9092,kafka-2:9092 --interval 10s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = cmd.ErrOrStderr()
+			if mix != "" {
+				var err error
+				if o.Mix, err = ParseMix(mix); err != nil {
+					return fmt.Errorf("reading --mix: %w", err)
+				}
+			}
 			if err := o.Check(); err != nil {
 				return err
 			}
@@ -47,6 +72,7 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 	flags.DurationVar(&o.Interval, "interval", time.Second, "time between calls, where there is no --rate")
 	flags.IntVar(&o.Burst, "burst", 0, "so many calls within the first five seconds, before the pace begins")
 	flags.Uint64Var(&o.Seed, "seed", 0, "seed of the made-up calls; 0 is a new one each time")
+	flags.StringVar(&mix, "mix", "", "which calls come how often, as `variant=share,…`; what is not named does not come (default an ordinary day: 54 % answered, 12 % transferred, 10 % abandoned, 8 % missed …)")
 	flags.StringVar(&o.Source, "source", "", "ce_source of the records (default \"aftercall/simulator\")")
 	flags.StringVar(&o.Tenant, "tenant", "", "tenant of the records")
 	cmd.MarkFlagsMutuallyExclusive("rate", "interval")

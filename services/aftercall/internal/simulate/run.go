@@ -32,6 +32,10 @@ type Options struct {
 	Rate float64
 	// Seed makes calls repeatable; 0 takes one at random.
 	Seed uint64
+	// Mix says which variants come how often; none is DefaultMix.
+	Mix Mix
+	// Opening are the variants of the first calls, in order.
+	Opening []string
 	// Source is ce_source; "aftercall/simulator" when empty.
 	Source string
 	Tenant string
@@ -83,7 +87,7 @@ func run(ctx context.Context, o Options, send func(context.Context, ...cdrclient
 		o.Seed = rand.Uint64()
 	}
 	var (
-		generator = NewGenerator(o.Seed)
+		generator = NewGenerator(o.Seed, o.Mix)
 		progress  = newProgress(o.Progress, o.Calls)
 		start     = time.Now()
 		slots     = make(chan struct{}, inFlight)
@@ -108,7 +112,12 @@ func run(ctx context.Context, o Options, send func(context.Context, ...cdrclient
 			break
 		}
 		now := time.Now()
-		call := generator.Call(now)
+		var call Call
+		if i < len(o.Opening) {
+			call = generator.Of(o.Opening[i], now)
+		} else {
+			call = generator.Call(now)
+		}
 		records := call.Records()
 		for j, r := range records {
 			// Each leg counts as ended when its record is produced, so that
@@ -176,6 +185,11 @@ func (o Options) Check() error {
 	}
 	if o.Interval < 0 || o.Burst < 0 || o.BurstOver < 0 {
 		errs = append(errs, errors.New("interval and burst cannot be negative"))
+	}
+	for _, name := range o.Opening {
+		if variants[name] == nil {
+			errs = append(errs, fmt.Errorf("there is no variant %q", name))
+		}
 	}
 	if len(o.Brokers) == 0 || strings.TrimSpace(o.Brokers[0]) == "" {
 		errs = append(errs, errors.New("no broker is named"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -96,11 +97,8 @@ func TestSimulatedCallsArriveOnTheirTopics(t *testing.T) {
 
 func simulatedCallsArriveOnTheirTopics(t *testing.T, c kafka.Config) {
 	var progress bytes.Buffer
-	if err := Run(t.Context(), Options{Brokers: c.Brokers, Calls: 25, Rate: 500, Seed: 5, Tenant: "contoso", Progress: &progress}); err != nil {
+	if err := Run(t.Context(), Options{Brokers: c.Brokers, Calls: 25, Rate: 500, Seed: 5, Tenant: "contoso", Mix: Mix{Answered: 1}, Opening: []string{Transferred}, Progress: &progress}); err != nil {
 		t.Fatal(err)
-	}
-	if !strings.HasPrefix(progress.String(), "sent: 25 calls, 100 records in ") {
-		t.Errorf("progress says %q", progress.String())
 	}
 	perTopic, events := map[string]int{}, map[string]bool{}
 	for _, r := range kafkatest.ReadAll(t, c, topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording) {
@@ -118,8 +116,12 @@ func simulatedCallsArriveOnTheirTopics(t *testing.T, c kafka.Config) {
 		perTopic[r.Topic]++
 		events[got.EventID] = true
 	}
-	if len(perTopic) != 4 || perTopic[topic.CDRQueue] != 25 || len(events) != 100 {
+	// The first is transferred, all others are one queue call each; not all are recorded.
+	if perTopic[topic.CDRIvr] != 25 || perTopic[topic.CDRQueue] < 26 || perTopic[topic.CDRAgent] != perTopic[topic.CDRQueue] || perTopic[topic.CDRRecording] < 10 {
 		t.Fatalf("per topic %v, %d events", perTopic, len(events))
+	}
+	if want := fmt.Sprintf("sent: 25 calls, %d records in ", len(events)); !strings.HasPrefix(progress.String(), want) {
+		t.Errorf("progress says %q, want %q", progress.String(), want)
 	}
 }
 
@@ -141,7 +143,7 @@ func TestAWrongBrokerAddressIsNamedAtOnce(t *testing.T) {
 }
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"--calls", "-1"}, {"--rate", "-1"}, {"--rate", "NaN"}, {"--interval", "-1s"}, {"--brokers", ""}, {"--rate", "1", "--interval", "1s"}, {"extra"}} {
+	for _, args := range [][]string{{"--calls", "-1"}, {"--rate", "-1"}, {"--rate", "NaN"}, {"--interval", "-1s"}, {"--brokers", ""}, {"--rate", "1", "--interval", "1s"}, {"--mix", "nobody=1"}, {"extra"}} {
 		cmd := Command()
 		cmd.SetArgs(args)
 		cmd.SetOut(&bytes.Buffer{})
