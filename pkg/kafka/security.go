@@ -190,21 +190,26 @@ func (s Security) advice(err error) string {
 
 // sasl is the mechanism's option, if there is one.
 func (s Security) sasl() []kgo.Opt {
-	var m sasl.Mechanism
+	if m := s.authentication(); m != nil {
+		return []kgo.Opt{kgo.SASL(m)}
+	}
+	return nil
+}
+
+// authentication is the mechanism, nil for none.
+func (s Security) authentication() sasl.Mechanism {
 	switch s.mechanism() {
 	case mechanismPlain:
-		m = plain.Auth{User: s.Username, Pass: s.Password}.AsMechanism()
+		return plain.Auth{User: s.Username, Pass: s.Password}.AsMechanism()
 	case mechanismSHA256:
-		m = scram.Auth{User: s.Username, Pass: s.Password}.AsSha256Mechanism()
+		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha256Mechanism()
 	case mechanismSHA512:
-		m = scram.Auth{User: s.Username, Pass: s.Password}.AsSha512Mechanism()
+		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha512Mechanism()
 	case mechanismOAuth:
-		m = oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 			token, err := s.token()
 			return oauth.Auth{Token: token}, err
 		})
-	default:
-		return nil
 	}
-	return []kgo.Opt{kgo.SASL(m)}
+	return nil
 }

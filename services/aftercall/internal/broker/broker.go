@@ -10,13 +10,15 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/config"
 	"github.com/aftercall/aftercall/pkg/kafka"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 )
+
+// Default is where `aftercall dev` listens.
+const Default = "127.0.0.1:8421"
 
 // Flag adds --brokers: AFTERCALL_BROKERS when that is set, else the broker of the
 // one-process edition.
 func Flag(flags *pflag.FlagSet, brokers *[]string) {
-	defaults := []string{simulate.DefaultBroker}
+	defaults := []string{Default}
 	if set := os.Getenv("AFTERCALL_BROKERS"); set != "" {
 		defaults = strings.Split(set, ",")
 	}

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
 // DefaultBroker is where `aftercall dev` listens.
-const DefaultBroker = "127.0.0.1:8421"
+const DefaultBroker = broker.Default
 
 // Command is `aftercall simulate`. It runs until its calls are made or its context
 // ends.
@@ -33,6 +35,8 @@ A call is of one of these variants; --mix says how often which comes:
   voicemail     waits too long, and nobody is there
   self-service  the IVR was enough
   direct        calls an agent by number, who may miss it
+
+Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and SASL.
 
 The command ends with status 0 when every record is acknowledged, also after
 Ctrl-C; with status 1 at the first record that cannot be sent.`,
@@ -62,11 +66,15 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 			if err := o.Check(); err != nil {
 				return err
 			}
+			o, err := secured(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
 			return Run(cmd.Context(), o)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&o.Brokers, "brokers", []string{DefaultBroker}, "`host:port` of the broker; several with commas")
+	broker.Flag(flags, &o.Brokers)
 	flags.IntVar(&o.Calls, "calls", 0, "how many calls; 0 goes on until Ctrl-C")
 	flags.Float64Var(&o.Rate, "rate", 0, "calls a second")
 	flags.DurationVar(&o.Interval, "interval", time.Second, "time between calls, where there is no --rate")

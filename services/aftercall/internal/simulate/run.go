@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/segmentio/kafka-go/sasl"
+
 	"github.com/aftercall/aftercall/pkg/cdrclient"
 )
 
@@ -20,6 +22,8 @@ type Options struct {
 	Brokers []string
 	// Dial replaces the dialer, for brokers on a virtual network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// SASL authenticates; nil for none.
+	SASL sasl.Mechanism
 	// Calls to make up; 0 goes on until the context ends.
 	Calls int
 	// Burst calls are spread over the first BurstOver (5 s when 0).
@@ -50,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Source == "" {
 		o.Source = "aftercall/simulator"
 	}
-	client, err := cdrclient.New(cdrclient.Config{Brokers: o.Brokers, Dial: o.Dial, Source: o.Source, Tenant: o.Tenant, ClientID: "aftercall-simulate"})
+	client, err := cdrclient.New(cdrclient.Config{Brokers: o.Brokers, Dial: o.Dial, SASL: o.SASL, Source: o.Source, Tenant: o.Tenant, ClientID: "aftercall-simulate"})
 	if err != nil {
 		return fmt.Errorf("simulating calls: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/cdr"
 	"github.com/aftercall/aftercall/pkg/cdrclient"
 	cdrschema "github.com/aftercall/aftercall/proto/cdr"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
 // Command is `aftercall trigger`.
@@ -33,6 +33,8 @@ otherwise or it comes from a file; so each call is a new event.
 EVENT_TYPE is App.QueueWebhook, App.IvrWebhook, App.AgentWebhook,
 App.RecordingWebhook or App.TestWebhook, or short: queue, ivr, agent, recording,
 test. The CDR itself is printed to standard output once it is acknowledged.
+
+Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and SASL.
 
 The command ends with status 0 when the CDR is acknowledged, with 1 when the router
 would reject it (it is not sent then) or the broker does not take it.`,
@@ -75,7 +77,7 @@ would reject it (it is not sent then) or the broker does not take it.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&brokers, "brokers", []string{simulate.DefaultBroker}, "`host:port` of the broker; several with commas")
+	broker.Flag(flags, &brokers)
 	flags.StringArrayVar(&sets, "set", nil, "set a property, `NAME=VALUE`; may be repeated")
 	flags.StringArrayVar(&unsets, "unset", nil, "take the property `NAME` out; may be repeated")
 	flags.StringVar(&file, "file", "", "take the CDR from this `file` (- is standard input) instead of the sample")
@@ -129,7 +131,12 @@ func build(eventType, file string, stdin io.Reader, sets, unsets []string) ([]by
 }
 
 func send(ctx context.Context, brokers []string, m cdrclient.Message) error {
-	client, err := cdrclient.New(cdrclient.Config{Brokers: brokers, ClientID: "aftercall-trigger", Attempts: 3})
+	config, err := broker.Producer(ctx, brokers, "trigger")
+	if err != nil {
+		return err
+	}
+	config.Attempts = 3
+	client, err := cdrclient.New(config)
 	if err != nil {
 		return err
 	}
