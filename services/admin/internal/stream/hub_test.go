@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,11 +219,16 @@ func TestAPlaceThatCannotBeGoneOnFromIsSaid(t *testing.T) {
 
 func TestAStreamEndsWithItsTokenAtOnce(t *testing.T) {
 	onStage(t, Options{}, func(t *testing.T, s *stage) {
-		var revoked error
-		allowed := func(context.Context) error { return revoked }
+		var revoked atomic.Bool
+		allowed := func(context.Context) error {
+			if revoked.Load() {
+				return ErrEnded
+			}
+			return nil
+		}
 		here, elsewhere := s.listen(Request{}, allowed), s.listen(Request{}, func(context.Context) error { return nil })
 		after(2500 * time.Millisecond)
-		revoked = ErrEnded
+		revoked.Store(true)
 		s.hub.Recheck()
 		after(0)
 		select {
@@ -239,10 +245,10 @@ func TestAStreamEndsWithItsTokenAtOnce(t *testing.T) {
 			t.Errorf("the other one tells %v", events)
 		}
 		// Revoked by another process: within a second.
-		revoked = nil
+		revoked.Store(false)
 		other := s.listen(Request{}, allowed)
 		after(2500 * time.Millisecond)
-		revoked = ErrEnded
+		revoked.Store(true)
 		after(checkEvery)
 		select {
 		case <-other.ended:

@@ -46,7 +46,7 @@ func (b *tab) text(script string) (text string) {
 const (
 	rows  = `document.querySelectorAll("#attempts tbody tr").length`
 	nodes = `document.querySelectorAll("*").length`
-	pill  = `(p => p.hidden ? "" : p.textContent)(document.querySelector("[data-live-pill]"))`
+	pill  = `(p => p.checkVisibility() ? p.textContent : "")(document.querySelector("[data-live-pill]"))`
 )
 
 func rowsOf(prefix string) string {
