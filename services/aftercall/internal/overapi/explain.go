@@ -1,15 +1,19 @@
 package overapi
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
@@ -48,7 +52,7 @@ type (
 		Cause   string     `json:"cause"`
 		Attempt int        `json:"attempt"`
 		Allowed int        `json:"attempts_allowed"`
-		Next    *time.Time `json:"next_attempt_at"`
+		Next    *time.Time `json:"next_attempt_at,omitempty"`
 		Reason  string     `json:"reason"`
 	}
 	hook struct {
@@ -68,48 +72,97 @@ type (
 
 // ExplainCommand is `aftercall explain`.
 func ExplainCommand() *cobra.Command {
-	var connect client.Flags
+	var (
+		connect   client.Flags
+		brokers   []string
+		kafkaOnly bool
+		since     time.Duration
+	)
 	cmd := &cobra.Command{
 		Use:   "explain CALL_ID",
 		Short: "Tell a call's whole path: records, events, webhooks and why not, attempts",
 		Long: `Tells what became of a call, by its CallId, ScenarioId or ParentId: each record with
 its place in Kafka, the event it became, every subscription with the state of its
-delivery or the reason why there is none, and every attempt. In a pipe, the API's
-answer as one JSON object. The token needs the scope read.
+delivery or the reason why there is none, and every attempt. In a pipe, the same as
+one JSON object, as the API answers it. The token needs the scope read.
 
-Without the API, see the same in Kafka with aftercall cat events --call CALL_ID.`,
+With --kafka the answer comes from Kafka alone; also when the API cannot be reached
+and --brokers or AFTERCALL_BROKERS says where Kafka is (AFTERCALL_KAFKA_… for TLS and
+SASL). What was written within --since is read, which takes a while where there is
+much: events and deliveries whole, the history and the topics of what waits or was
+given up by key.`,
 		Example: `  aftercall explain 7a1c2a60
-  aftercall explain 7a1c2a60 | jq '.events[].decisions'`,
+  aftercall explain 7a1c2a60 | jq '.events[].decisions'
+  aftercall explain 7a1c2a60 --kafka --brokers kafka-1:9092 --since 2h`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := connect.Client()
+			if since <= 0 {
+				return fmt.Errorf("--since %s: it is how long ago, such as 24h", since)
+			}
+			out := cmd.OutOrStdout()
+			if !kafkaOnly {
+				err := explainFromAPI(cmd.Context(), out, &connect, args[0])
+				known := cmd.Flags().Changed("brokers") || os.Getenv("AFTERCALL_BROKERS") != ""
+				if err == nil || !known || cmd.Context().Err() != nil || !errors.Is(err, errUnreached) {
+					return err
+				}
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "aftercall explain: %v. Asking Kafka alone\n", err)
+			}
+			c, err := broker.Config(brokers, "explain")
 			if err != nil {
 				return err
 			}
-			var raw json.RawMessage
-			if err := c.Do(cmd.Context(), "GET", "/calls/"+url.PathEscape(args[0]), nil, &raw); err != nil {
-				return fmt.Errorf("asking for the call: %w", err)
+			all, hooks, err := fromKafka(cmd.Context(), c, args[0], time.Now().Add(-since), progressOn(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
 			}
-			var all call
-			if err := json.Unmarshal(raw, &all); err != nil {
-				return fmt.Errorf("reading the call: %w", err)
+			if len(all.Events) == 0 {
+				return fmt.Errorf("nothing of the call %q was written to Kafka within %s: has it ended, and was it produced (aftercall cat rejected)? Look further back with --since", args[0], since)
 			}
-			if len(all.Events) == 0 && len(all.Deliveries) == 0 {
-				return fmt.Errorf("nothing is known of the call %q: has it ended, and was it produced (aftercall cat rejected)? The history may also be behind (aftercall lag)", args[0])
-			}
-			out := cmd.OutOrStdout()
 			if !client.Terminal(out) {
-				return client.Line(out, raw)
-			}
-			var hooks []hook
-			if err := client.Each(cmd.Context(), c, "/subscriptions", nil, 0, func(h hook) error { hooks = append(hooks, h); return nil }); err != nil {
-				return fmt.Errorf("asking for the subscriptions: %w", err)
+				return client.Line(out, all)
 			}
 			return all.explain(out, hooks)
 		},
 	}
 	connect.Add(cmd)
+	broker.Flag(cmd.Flags(), &brokers)
+	cmd.Flags().BoolVar(&kafkaOnly, "kafka", false, "read Kafka alone, and do not ask the API")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back Kafka is read")
 	return cmd
+}
+
+// errUnreached says that the API gave no answer about the call.
+var errUnreached = errors.New("the API did not answer")
+
+func explainFromAPI(ctx context.Context, out io.Writer, connect *client.Flags, id string) error {
+	c, err := connect.Client()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreached, err)
+	}
+	var raw json.RawMessage
+	if err := c.Do(ctx, "GET", "/calls/"+url.PathEscape(id), nil, &raw); err != nil {
+		var refused *client.RefusedError
+		if errors.As(err, &refused) && refused.Status < 500 {
+			return fmt.Errorf("asking for the call: %w", err)
+		}
+		return fmt.Errorf("%w: asking for the call: %w", errUnreached, err)
+	}
+	var all call
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return fmt.Errorf("reading the call: %w", err)
+	}
+	if len(all.Events) == 0 && len(all.Deliveries) == 0 {
+		return fmt.Errorf("nothing is known of the call %q: has it ended, and was it produced (aftercall cat rejected)? The history may also be behind (aftercall lag)", id)
+	}
+	if !client.Terminal(out) {
+		return client.Line(out, raw)
+	}
+	var hooks []hook
+	if err := client.Each(ctx, c, "/subscriptions", nil, 0, func(h hook) error { hooks = append(hooks, h); return nil }); err != nil {
+		return fmt.Errorf("asking for the subscriptions: %w", err)
+	}
+	return all.explain(out, hooks)
 }
 
 // page collects lines; the first error of writing stays.
