@@ -42,7 +42,7 @@ type attemptPage struct {
 	Waterfall                                        template.HTML
 	Phases                                           []phase
 	Timeline                                         []timelineRow
-	Request, Response                                string
+	Request, Response, Curl                          string
 	Truncated, Open                                  bool
 	Stream, Since                                    string
 	Payload                                          payloadView
@@ -81,6 +81,7 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	page.Request = request(a)
 	page.Response = response(a)
 	page.Payload = c.payloadOf(r, a.EventID, false)
+	page.Curl = curl(a, page.Payload)
 	page.Path = c.path(r, a)
 	return c.render(w, r, http.StatusOK, "attempt", page)
 }

@@ -88,7 +88,7 @@ func New(o Options) *Console {
 	}
 	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux(), doorman: access.NewDoorman(o.Now)}
 	for _, name := range []string{"webhooks", "overview", "tests", "edit", "added", "delete", "rotate", "attempts", "attempt", "delivery", "calls", "event", "rejected", "replays", "replay", "eventtypes", "eventtype", "tokens", "users", "user", "account", "audit", "erasures", "erasure", "health", "test", "bulk", "trouble"} {
-		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/"+name+".html"))
+		c.pages[name] = template.Must(template.New(name).Funcs(c.funcs()).ParseFS(templates, "templates/layout.html", "templates/payload.html", "templates/keys.html", "templates/"+name+".html"))
 	}
 	c.pages["gate"] = template.Must(template.New("gate").Funcs(c.funcs()).ParseFS(templates, "templates/gate.html"))
 	c.routes()

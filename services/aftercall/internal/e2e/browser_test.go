@@ -99,7 +99,9 @@ func (b *tab) do(actions ...chromedp.Action) {
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var where, text string
-		_ = chromedp.Run(b.ctx, chromedp.Location(&where), chromedp.Text("body", &text, chromedp.ByQuery))
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		defer cancel()
+		_ = chromedp.Run(ctx, chromedp.Location(&where), chromedp.Evaluate(`document.body.innerText`, &text))
 		b.t.Fatalf("%v at %s:\n%s", err, where, text)
 	}
 }
@@ -158,10 +160,15 @@ func axe(t *testing.T) string {
 // devWithBrowser is the one-process edition and a tab that is signed in.
 func devWithBrowser(t *testing.T) (b *tab, console string, k kafka.Config) {
 	t.Helper()
+	return devWithBrowserIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+func devWithBrowserIn(t *testing.T, data string) (b *tab, console string, k kafka.Config) {
+	t.Helper()
 	chromium(t)
 	folder := t.TempDir()
 	console, broker := freeAddress(t), freeAddress(t)
-	p := launch(t, folder, "aftercall", []string{"dev", "--data", filepath.Join(folder, "data"), "--calls", "0",
+	p := launch(t, folder, "aftercall", []string{"dev", "--data", data, "--calls", "0",
 		"--listen", console, "--kafka-listen", broker, "--receiver-listen", "127.0.0.1:0"}, nil)
 	var link string
 	wait(t, "the link to the console", func() bool {
