@@ -160,9 +160,7 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	bar := progress(cmd.ErrOrStderr())
-	l.step = func(name string, n int64) { bar.Describe(name); _ = bar.Add64(n) }
-	defer func() { _ = bar.Exit() }()
+	l.progress = progress(cmd.ErrOrStderr())
 	v := &verdict{From: from, To: to, Whole: from}
 	if v.Gaps, err = l.gaps(ctx, slices.Concat(names, []string{topic.Events, topic.Rejected}, internal()), from); err != nil {
 		return nil, err
@@ -224,11 +222,21 @@ func slicesOf(from, to time.Time, length time.Duration) [][2]time.Time {
 	return append(parts, [2]time.Time{from, to})
 }
 
-// progress shows on a terminal what is being read.
-func progress(errs io.Writer) *progressbar.ProgressBar {
+// progress shows on a terminal how each topic is read, and nothing elsewhere.
+func progress(errs io.Writer) func(name string, offsets int64) func(int64) {
 	if !client.Terminal(errs) {
 		errs = io.Discard
 	}
-	return progressbar.NewOptions64(-1, progressbar.OptionSetWriter(errs), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("records"), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	return func(name string, offsets int64) func(int64) {
+		// Without a length the bar turns by itself, beside the reader.
+		b := progressbar.NewOptions64(max(offsets, 1), progressbar.OptionSetWriter(errs), progressbar.OptionSetDescription(name), progressbar.OptionShowCount(),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		return func(n int64) {
+			if n < 0 {
+				_ = b.Finish() // a display
+				return
+			}
+			_ = b.Add64(n)
+		}
+	}
 }

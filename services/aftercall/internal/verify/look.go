@@ -40,8 +40,9 @@ type look struct {
 	ends    map[string]map[int32]int64
 	// settling is how long an open transaction is waited for.
 	settling time.Duration
-	// step tells how far reading has come.
-	step func(name string, records int64)
+	// progress begins to show how a topic is read, and answers what is called with
+	// the number of offsets passed; -1 ends it.
+	progress func(name string, offsets int64) func(int64)
 }
 
 // internal are the topics that are read for what became of the CDRs, in the order
@@ -52,7 +53,7 @@ func internal() []string {
 
 // newLook looks up commits and ends. client must outlive it.
 func newLook(ctx context.Context, c kafka.Config, client *kgo.Client, sources []string, settling time.Duration) (*look, error) {
-	l := &look{c: c, adm: kadm.NewClient(client), now: time.Now(), sources: sources, commits: Commits{}, settling: settling, step: func(string, int64) {}}
+	l := &look{c: c, adm: kadm.NewClient(client), now: time.Now(), sources: sources, commits: Commits{}, settling: settling, progress: func(string, int64) func(int64) { return func(int64) {} }}
 	all := slices.Concat(sources, []string{topic.Subscriptions, topic.Events, topic.Rejected}, internal())
 	if err := l.exist(ctx, all); err != nil {
 		return nil, err
@@ -162,9 +163,15 @@ func (l *look) after(ctx context.Context, t time.Time, names ...string) (map[str
 
 // read takes records of one topic into the ledger.
 func (l *look) read(ctx context.Context, c *checker, name string, from, to map[int32]int64) error {
+	total := int64(0)
+	for p, end := range to {
+		total += max(end-from[p], 0)
+	}
+	passed := l.progress(name, total)
+	defer passed(-1)
 	return broker.ReadRange(ctx, l.c, name, from, to, func(r *kgo.Record) error {
 		c.record(r)
-		l.step(name, 1)
+		passed(1)
 		return nil
 	})
 }
