@@ -282,6 +282,15 @@ func TestAChangeOfAUserCountsInTheMidstOfASession(t *testing.T) {
 	})
 }
 
+func TestAStreamEndsWhenItsUserIsDisabled(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	id, ada := b.person("ada", "viewer")
+	o := b.open(ada.client, "/stream")
+	b.api("PATCH", "/users/"+id, `{"role":"operator"}`, "If-Match", "*").want(t, http.StatusOK)
+	b.api("PATCH", "/users/"+id, `{"disabled":true}`, "If-Match", "*").want(t, http.StatusOK)
+	o.ended()
+}
+
 func TestTheLastAdministratorStays(t *testing.T) {
 	b := setup(t, storetest.SQLite(t))
 	id, boss := b.person("boss", "admin")
