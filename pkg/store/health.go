@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -37,7 +38,23 @@ type Health struct {
 	OldestUnsent time.Time
 	Rejected     int64
 	Breakers     []Breaker
+	// PutOff counts what senders have put off within PutOffWithin, by reason, the
+	// most frequent first: what an endpoint, or a sender, had no room for.
+	PutOff []PutOff
 }
+
+// PutOff counts deliveries that were put off for one reason.
+type PutOff struct {
+	Reason string
+	N      int64
+}
+
+// PutOffWithin is how far back Health counts what was put off, of which it reads
+// putOffRead at most.
+const (
+	PutOffWithin = 10 * time.Minute
+	putOffRead   = 10_000
+)
 
 const week = 7 * 24 * time.Hour
 
@@ -79,6 +96,13 @@ func (d *DB) Health(ctx context.Context, now time.Time) (Health, error) {
 		}},
 		{`select queued_at from deliveries where state = 'queued' order by queued_at limit 1`, nil, func(rows *sql.Rows) error {
 			return rows.Scan(instant{&h.OldestUnsent})
+		}},
+		{`select reason, count(*) from (select reason from deferrals where at >= $1 and at <= $2 order by at desc limit ` + strconv.Itoa(putOffRead) + `) newest
+			group by reason order by count(*) desc, reason`, []any{d.engine.Time(now.Add(-PutOffWithin)), d.engine.Time(now)}, func(rows *sql.Rows) error {
+			var p PutOff
+			err := rows.Scan(&p.Reason, &p.N)
+			h.PutOff = append(h.PutOff, p)
+			return err
 		}},
 		{`select count(*) from rejections where rejected_at >= $1`, []any{day}, func(rows *sql.Rows) error {
 			return rows.Scan(&h.Rejected)

@@ -56,7 +56,7 @@ func TestHealthCountsWhatCameAndSaysHowStaleItIs(t *testing.T) {
 		}
 		page := b.signIn().get("/health").want(t, http.StatusOK)
 		checkPage(t, "/health", page)
-		for _, text := range []string{"as of 5 min ago: the projector is behind", "1, the oldest queued", "Oldest unsent", "not known yet", "left alone", "&lt;script&gt;busy", "/webhooks/" + id} {
+		for _, text := range []string{"as of 5 min ago: the projector is behind", "1, the oldest queued", "Oldest unsent", "nothing: senders and endpoints have room", "not known yet", "left alone", "&lt;script&gt;busy", "/webhooks/" + id} {
 			if !strings.Contains(page.body, text) {
 				t.Errorf("the page does not say %q", text)
 			}

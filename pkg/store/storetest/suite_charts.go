@@ -82,6 +82,13 @@ func healthCounts(t *testing.T, db *store.DB) {
 	if h := read(); !h.OldestUnsent.Equal(now.Add(-3*time.Hour)) || !h.Oldest.Equal(now.Add(-2*time.Hour)) || h.Waiting != 1 {
 		t.Errorf("the oldest unsent is of %v, the oldest waiting of %v", h.OldestUnsent, h.Oldest)
 	}
+	putOff := func(n int32, reason string, at time.Time) *store.DeferralAt {
+		return &store.DeferralAt{StoredAt: at, Deferral: &aftercallv1.Deferral{DeliveryId: "d3", EventId: "evt_1", SubscriptionId: "sub_1", Attempt: 1, Deferrals: n, Reason: reason, At: timestamppb.New(at)}}
+	}
+	project(t, db, &store.Batch{Deferrals: []*store.DeferralAt{putOff(1, "breaker", now.Add(-11*time.Minute)), putOff(2, "rate", now.Add(-9*time.Minute)), putOff(3, "queue_full", now.Add(-8*time.Minute)), putOff(4, "queue_full", now)}})
+	if h := read(); fmt.Sprint(h.PutOff) != "[{queue_full 2} {rate 1}]" {
+		t.Errorf("what was put off is %v", h.PutOff)
+	}
 	project(t, db, &store.Batch{Attempts: []*store.AttemptAt{attemptOf("a1", "d1", 1, now.Add(-time.Minute), delivered)}})
 	if h := read(); !h.OldestUnsent.Equal(now.Add(-2 * time.Hour)) {
 		t.Errorf("the oldest unsent is now of %v", h.OldestUnsent)

@@ -24,6 +24,7 @@ type HealthReport struct {
 	Unsent     *wire.Time      `json:"oldest_unsent,omitempty" doc:"When the oldest delivery was queued that has not come to its end, tried or not."`
 	ViewAge    *float64        `json:"view_age_s,omitempty" doc:"How far these figures are behind Kafka; missing before anything was projected."`
 	Breakers   []BreakerHealth `json:"breakers" doc:"Endpoints that are left alone; at most 200."`
+	PutOff     []PutOffRow     `json:"put_off_10min" doc:"What senders put off in the last 10 minutes, of the newest 10,000, the most frequent reason first."`
 	Duplicates int64           `json:"duplicates_24h"`
 	Rejected   int64           `json:"rejected_24h"`
 }
@@ -34,6 +35,12 @@ type SourceHealth struct {
 	Last     *wire.Time `json:"last_at,omitempty" doc:"When the last CDR of the last 24 h happened."`
 	LastHour int64      `json:"last_hour"`
 	LastWeek *int64     `json:"same_hour_last_week,omitempty" doc:"The same hour a week ago; missing while the store does not reach back so far."`
+}
+
+// PutOffRow counts deliveries that were put off for one reason.
+type PutOffRow struct {
+	Reason     string `json:"reason" doc:"queue_full, breaker, rate, retry_after, paused …"`
+	Deliveries int64  `json:"deliveries"`
 }
 
 // GroupLag is a consumer group.
@@ -69,7 +76,7 @@ func (a *API) healthReport() {
 }
 
 func healthOf(r health.Report) HealthReport {
-	out := HealthReport{At: wire.At(r.At), Version: r.Version, Sources: []SourceHealth{}, Groups: []GroupLag{}, Stuck: []StuckTopic{}, Breakers: []BreakerHealth{},
+	out := HealthReport{At: wire.At(r.At), Version: r.Version, Sources: []SourceHealth{}, Groups: []GroupLag{}, Stuck: []StuckTopic{}, Breakers: []BreakerHealth{}, PutOff: []PutOffRow{},
 		Waiting: r.Waiting, Oldest: maybe(r.Oldest), Unsent: maybe(r.OldestUnsent), Rejected: r.Rejected}
 	if r.Viewed {
 		age := r.Age.Seconds()
@@ -82,6 +89,9 @@ func healthOf(r health.Report) HealthReport {
 			row.LastWeek = &s.HourLastWeek
 		}
 		out.Sources = append(out.Sources, row)
+	}
+	for _, p := range r.PutOff {
+		out.PutOff = append(out.PutOff, PutOffRow{p.Reason, p.N})
 	}
 	for _, g := range r.Groups {
 		lag := GroupLag{Group: g.Name}

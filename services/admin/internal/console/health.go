@@ -35,8 +35,14 @@ func compared(now, then int64) state {
 	return state{"more than double", "info", "ring"}
 }
 
+type putOffRow struct {
+	Reason string
+	N      int64
+}
+
 type healthPage struct {
 	base
+	PutOff     []putOffRow
 	Sources    []sourceRow
 	Problem    string
 	Report     health.Report
@@ -71,6 +77,9 @@ func (c *Console) showHealth(w http.ResponseWriter, r *http.Request) error {
 			row.State = state{"behind", "wait", "clock"}
 		}
 		page.Groups = append(page.Groups, row)
+	}
+	for _, p := range report.PutOff {
+		page.PutOff = append(page.PutOff, putOffRow{words(p.Reason), p.N})
 	}
 	for _, s := range report.Sources {
 		page.Duplicates += s.Duplicates
