@@ -169,6 +169,9 @@ func (f *Feed) apply(r *kgo.Record) {
 		f.stop(stop)
 		return
 	}
+	if _, ok := opened.(*aftercallv1.Erasure); ok {
+		return // the store's affair
+	}
 	message, ok := opened.(*aftercallv1.Subscription)
 	if err == nil && !ok {
 		err = fmt.Errorf("%w: a %s", record.ErrCorrupt, record.Kind(r))

@@ -17,7 +17,7 @@ import (
 func FuzzOpen(f *testing.F) {
 	for _, m := range []proto.Message{
 		&aftercallv1.Event{EventId: "evt_1"}, &aftercallv1.Delivery{DeliveryId: "dlv_1", Attempt: -1}, &aftercallv1.Attempt{AttemptId: "att_1"},
-		&aftercallv1.Rejection{}, &aftercallv1.Deferral{}, &aftercallv1.EndpointChange{}, &aftercallv1.Subscription{Id: "sub_1"}, &aftercallv1.StopRetry{},
+		&aftercallv1.Rejection{}, &aftercallv1.Deferral{}, &aftercallv1.EndpointChange{}, &aftercallv1.Subscription{Id: "sub_1"}, &aftercallv1.StopRetry{}, &aftercallv1.Erasure{},
 	} {
 		r := New(topic.History, "k", m, time.Unix(0, 0))
 		f.Add(string(r.Headers[0].Value), r.Value)

@@ -25,6 +25,9 @@ const Header = "aftercall-record"
 // KindStopRetry is the kind of a StopRetry, which stands between subscriptions.
 const KindStopRetry = "stop-retry/1"
 
+// KindErasure is the kind of an Erasure, which stands there too.
+const KindErasure = "erasure/1"
+
 // ErrUnknownVersion says that a record is of a kind or major version that this
 // build does not know. The record is not damaged: a newer build reads it.
 var ErrUnknownVersion = errors.New("unknown record version")
@@ -50,6 +53,8 @@ func kindOf(m proto.Message) string {
 		return "subscription/1"
 	case *aftercallv1.StopRetry:
 		return KindStopRetry
+	case *aftercallv1.Erasure:
+		return KindErasure
 	}
 	panic(fmt.Sprintf("record: no kind for %T", m))
 }
@@ -72,6 +77,8 @@ func newOf(kind string) proto.Message {
 		return &aftercallv1.Subscription{}
 	case KindStopRetry:
 		return &aftercallv1.StopRetry{}
+	case KindErasure:
+		return &aftercallv1.Erasure{}
 	}
 	return nil
 }
@@ -162,6 +169,9 @@ func fnv32a(s string) uint32 {
 
 // StopKey is the key of a StopRetry in aftercall.subscriptions.
 func StopKey(deliveryID string) string { return "stop/" + deliveryID }
+
+// ErasureKey is the key of an Erasure in aftercall.subscriptions.
+func ErasureKey(id string) string { return "erasure/" + id }
 
 // PositionOf is where a record stands.
 func PositionOf(r *kgo.Record) *aftercallv1.Position {

@@ -122,7 +122,7 @@ func loadErased(ctx context.Context, tx Tx, digester Digester, erasures string, 
 		if err := r.Scan(&s.erasure, &kind, &keyID, &digest, &instant{&s.from}, &instant{&s.to}); err != nil {
 			return err
 		}
-		id := uint32(keyID) //nolint:gosec // it was one when it was written
+		id := uint32(keyID)
 		if !held[id] {
 			held[id] = true
 			if digester == nil {

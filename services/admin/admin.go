@@ -150,7 +150,7 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 	service := layer(d)
 	s.releases = release.New(d.Store, s.publisher, client, c.Kafka, d.Logger)
 	service.Releaser, service.Lags, service.Live = s.releases, s.lags, s.live
-	s.erasures = erase.New(d.Store, erase.Topics{Client: client, Embedded: c.Kafka.Embedded}, d.Logger)
+	s.erasures = erase.New(d.Store, erase.Topics{Client: client, Embedded: c.Kafka.Embedded}, erase.Records{Kafka: c.Kafka, Producer: client}, d.Logger)
 	service.Erasures = s.erasures
 	s.replays = replay.New(d.Store, client, s.publisher, c.OUSeparator, d.Logger)
 	service.Producer, service.Publisher, service.Separator, service.Replays = client, s.publisher, c.OUSeparator, s.replays

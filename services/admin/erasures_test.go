@@ -2,13 +2,18 @@ package admin_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/record"
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/admin"
@@ -128,7 +133,7 @@ func TestAnErasureIsCountedConfirmedAndReportedOnItsPage(t *testing.T) {
 	_, rest, _ := strings.Cut(page.body, `action="/erasures/`)
 	erasure, _, _ := strings.Cut(rest, "/")
 	kafkatest.WaitFor(t, "the counts", func() bool {
-		page = br.get("/erasures/" + erasure).want(t, http.StatusOK)
+		page = br.get("/erasures/"+erasure).want(t, http.StatusOK)
 		return strings.Contains(page.body, "Erase for good")
 	})
 	if !strings.Contains(page.body, "1 deliveries of these calls") || !strings.Contains(page.body, "upstream") || strings.Contains(page.body, "555-0142") {
@@ -136,11 +141,50 @@ func TestAnErasureIsCountedConfirmedAndReportedOnItsPage(t *testing.T) {
 	}
 	br.post("/erasures/"+erasure+"/run", nil).want(t, http.StatusOK)
 	kafkatest.WaitFor(t, "the report", func() bool {
-		page = br.get("/erasures/" + erasure).want(t, http.StatusOK)
+		page = br.get("/erasures/"+erasure).want(t, http.StatusOK)
 		return strings.Contains(page.body, "What was erased")
 	})
 	if !strings.Contains(page.body, "aftercall.history") || !strings.Contains(page.body, "Last copy gone by") || strings.Contains(page.body, "Erase for good") {
 		t.Errorf("the report is %s", page.body)
+	}
+}
+
+// A store that was lost and built again from the topics, or restored from a backup of
+// before, learns from Kafka what was erased.
+func TestARestoredStoreLearnsWhatWasErased(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	e := erasureAnswer{}
+	b.api("POST", "/erasures", `{"caller_number":"`+forgotten+`"}`).want(t, http.StatusAccepted).into(t, &e)
+	kafkatest.WaitFor(t, "the record of the erasure", func() bool {
+		for _, r := range kafkatest.ReadAll(t, b.kafka, topic.Subscriptions) {
+			if string(r.Key) == record.ErasureKey(e.ID) {
+				return !strings.Contains(string(r.Value), "2025550142")
+			}
+		}
+		return false
+	})
+	again := &bundle{t: t, db: storetest.SQLite(t)}
+	eventID, _, _ := again.happened("sub_1", "c-1", `{"CallId":"c-1","CallerNumber":"tel:+1-202-555-0142"}`)
+	deps := b.deps
+	deps.Store, deps.Registry = again.db, prometheus.NewRegistry()
+	other, err := admin.New(t.Context(), admin.Config{Kafka: b.kafka}, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- other.Run(ctx) }()
+	kafkatest.WaitFor(t, "the erasure", func() bool {
+		got, err := again.db.Erasure(t.Context(), e.ID)
+		return err == nil && got.State == store.ErasureDone && got.Counts.Payloads == 1 && len(got.Copies) > 0
+	})
+	if _, err := again.db.Payload(t.Context(), eventID); !errors.Is(err, store.ErrPayloadErased) {
+		t.Errorf("its payload: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

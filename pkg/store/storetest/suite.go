@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(testing.TB) *store.DB) {
 		{"a number stands nowhere after its erasure, and the rest stays", erasures},
 		{"a call is erased with the legs that come later", erasedCall},
 		{"what was erased does not come back, whatever is projected again", func(t *testing.T, db *store.DB) { erasedStays(t, db, open) }},
+		{"another store erases what is kept of an erasure", func(t *testing.T, db *store.DB) { erasureRestored(t, db, open) }},
 		{"an erasure is planned, run once, and forgotten when Kafka has", erasureEnds},
 		{"freshness grows old by itself", freshness},
 		{"the public views have their columns", views},

@@ -383,3 +383,41 @@ func erasureEnds(t *testing.T, db *store.DB) {
 		t.Errorf("the first page: %+v, then %q", page, next)
 	}
 }
+
+// erasureRestored: what is kept of an erasure outside of the store makes another
+// store erase the same.
+func erasureRestored(t *testing.T, db *store.DB, open func(testing.TB) *store.DB) {
+	keys := digester(t)
+	db.SetDigester(keys)
+	records, concerned := callersFeed(5, 12)
+	_, done := Erase(t, db, store.ErasureNumber, canary)
+	kept, err := db.KeptErasures(ctx)
+	must(t, err)
+	if len(kept) != 1 || kept[0].ID != done.ID || kept[0].Kind != store.ErasureNumber || kept[0].Until.IsZero() || len(kept[0].Digest) != 32 {
+		t.Fatalf("kept are %+v", kept)
+	}
+	other := open(t)
+	other.SetDigester(keys)
+	half := len(records) / 2
+	project(t, other, BatchOf(records[:half]...))
+	for i, want := range []bool{true, false} {
+		if got, err := other.RestoreErasure(ctx, kept[0]); err != nil || got != want {
+			t.Fatalf("restoring it for the %d. time answered %v, %v", i+1, got, err)
+		}
+	}
+	project(t, other, BatchOf(records[half:]...))
+	running, err := other.OpenErasures(ctx)
+	must(t, err)
+	if len(running) != 1 || running[0].ID != done.ID {
+		t.Fatalf("open are %+v", running)
+	}
+	eraseOn(t, other, running[0])
+	if found := Traces(t, other, canaryTraces...); len(found) > 0 {
+		t.Errorf("left in %d places: %s", len(found), found[0])
+	}
+	for id := range concerned {
+		if _, err := other.Payload(ctx, id); !errors.Is(err, store.ErrPayloadErased) {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+}

@@ -421,6 +421,113 @@ func (x *StopRetry) GetRequestedBy() string {
 	return ""
 }
 
+// Erasure says that personal data was erased, so that a store that is restored or
+// built again learns it. It names nobody: what was erased is a keyed digest. Topic
+// aftercall.subscriptions, key "erasure/" and the id.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// caller_number or call.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The key of the deployment's keyset that the digest was made with.
+	KeyId       uint32                 `protobuf:"varint,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	Digest      []byte                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	RequestedBy string                 `protobuf:"bytes,5,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	RequestedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
+	// What happened until then is concerned.
+	Until *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
+	// After this it can be forgotten; missing: never.
+	KeptUntil     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=kept_until,json=keptUntil,proto3" json:"kept_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_aftercall_v1_subscription_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_aftercall_v1_subscription_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_aftercall_v1_subscription_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Erasure) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Erasure) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Erasure) GetKeyId() uint32 {
+	if x != nil {
+		return x.KeyId
+	}
+	return 0
+}
+
+func (x *Erasure) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *Erasure) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+func (x *Erasure) GetRequestedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestedAt
+	}
+	return nil
+}
+
+func (x *Erasure) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Erasure) GetKeptUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KeptUntil
+	}
+	return nil
+}
+
 var File_aftercall_v1_subscription_proto protoreflect.FileDescriptor
 
 const file_aftercall_v1_subscription_proto_rawDesc = "" +
@@ -467,7 +574,17 @@ const file_aftercall_v1_subscription_proto_rawDesc = "" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12!\n" +
-	"\frequested_by\x18\x03 \x01(\tR\vrequestedByB\xb5\x01\n" +
+	"\frequested_by\x18\x03 \x01(\tR\vrequestedBy\"\xab\x02\n" +
+	"\aErasure\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\rR\x05keyId\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\fR\x06digest\x12!\n" +
+	"\frequested_by\x18\x05 \x01(\tR\vrequestedBy\x12=\n" +
+	"\frequested_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x129\n" +
+	"\n" +
+	"kept_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tkeptUntilB\xb5\x01\n" +
 	"\x10com.aftercall.v1B\x11SubscriptionProtoP\x01Z=github.com/aftercall/aftercall/proto/aftercall/v1;aftercallv1\xa2\x02\x03AXX\xaa\x02\fAftercall.V1\xca\x02\fAftercall\\V1\xe2\x02\x18Aftercall\\V1\\GPBMetadata\xea\x02\rAftercall::V1b\x06proto3"
 
 var (
@@ -482,30 +599,34 @@ func file_aftercall_v1_subscription_proto_rawDescGZIP() []byte {
 	return file_aftercall_v1_subscription_proto_rawDescData
 }
 
-var file_aftercall_v1_subscription_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_aftercall_v1_subscription_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_aftercall_v1_subscription_proto_goTypes = []any{
 	(*Subscription)(nil),          // 0: aftercall.v1.Subscription
 	(*SubscriptionHeader)(nil),    // 1: aftercall.v1.SubscriptionHeader
 	(*StopRetry)(nil),             // 2: aftercall.v1.StopRetry
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
-	(*Position)(nil),              // 5: aftercall.v1.Position
+	(*Erasure)(nil),               // 3: aftercall.v1.Erasure
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(*Position)(nil),              // 6: aftercall.v1.Position
 }
 var file_aftercall_v1_subscription_proto_depIdxs = []int32{
-	3, // 0: aftercall.v1.Subscription.paused_until:type_name -> google.protobuf.Timestamp
-	1, // 1: aftercall.v1.Subscription.headers:type_name -> aftercall.v1.SubscriptionHeader
-	3, // 2: aftercall.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	4, // 3: aftercall.v1.Subscription.timeout:type_name -> google.protobuf.Duration
-	3, // 4: aftercall.v1.Subscription.discard_before:type_name -> google.protobuf.Timestamp
-	5, // 5: aftercall.v1.Subscription.released:type_name -> aftercall.v1.Position
-	3, // 6: aftercall.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	3, // 7: aftercall.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
-	3, // 8: aftercall.v1.StopRetry.until:type_name -> google.protobuf.Timestamp
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	4,  // 0: aftercall.v1.Subscription.paused_until:type_name -> google.protobuf.Timestamp
+	1,  // 1: aftercall.v1.Subscription.headers:type_name -> aftercall.v1.SubscriptionHeader
+	4,  // 2: aftercall.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	5,  // 3: aftercall.v1.Subscription.timeout:type_name -> google.protobuf.Duration
+	4,  // 4: aftercall.v1.Subscription.discard_before:type_name -> google.protobuf.Timestamp
+	6,  // 5: aftercall.v1.Subscription.released:type_name -> aftercall.v1.Position
+	4,  // 6: aftercall.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 7: aftercall.v1.Subscription.updated_at:type_name -> google.protobuf.Timestamp
+	4,  // 8: aftercall.v1.StopRetry.until:type_name -> google.protobuf.Timestamp
+	4,  // 9: aftercall.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
+	4,  // 10: aftercall.v1.Erasure.until:type_name -> google.protobuf.Timestamp
+	4,  // 11: aftercall.v1.Erasure.kept_until:type_name -> google.protobuf.Timestamp
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_aftercall_v1_subscription_proto_init() }
@@ -520,7 +641,7 @@ func file_aftercall_v1_subscription_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_aftercall_v1_subscription_proto_rawDesc), len(file_aftercall_v1_subscription_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -33,6 +33,7 @@ var kinds = []struct {
 	{"endpoint-change/1", "EndpointChange", "history", "An endpoint's state changed, as one sender sees it", []string{topic.History}},
 	{"subscription/1", "Subscription", "subscription", "A webhook as administered", []string{topic.Subscriptions}},
 	{"stop-retry/1", "StopRetry", "subscription", "Ends a waiting delivery; its key is stop/delivery_id", []string{topic.Subscriptions}},
+	{"erasure/1", "Erasure", "subscription", "Personal data was erased; its key is erasure/ and the id", []string{topic.Subscriptions}},
 }
 
 // protoFiles are the files of the internal records, in the order of the flow.

@@ -10,6 +10,8 @@
 //     rows, audit log, addresses of pages nor logs name it.
 //   - The report says when the copies in Kafka are gone, topic by topic, by what
 //     Kafka says of its topics. The digests are kept for as long.
+//   - Digests are kept in aftercall.subscriptions too: a store that was restored, or
+//     built again, learns them from there and erases again.
 //   - What still waits is delivered: senders take it from Kafka, and the receiver
 //     gets what it would have got. What it answers is not kept.
 package erase
@@ -32,9 +34,13 @@ import (
 type Service struct {
 	Store  *store.DB
 	Copies Copies
+	Ledger Ledger
 	Logger *zap.Logger
 
 	wake chan struct{}
+	// unkept says that something was started that the ledger may not have; the
+	// runner's alone.
+	unkept bool
 }
 
 // Copies tells which topics hold copies of what was produced until a time, and when
@@ -44,8 +50,8 @@ type Copies interface {
 }
 
 // New makes a service. Run of it is the runner.
-func New(db *store.DB, copies Copies, logger *zap.Logger) *Service {
-	return &Service{Store: db, Copies: copies, Logger: logger, wake: make(chan struct{}, 1)}
+func New(db *store.DB, copies Copies, ledger Ledger, logger *zap.Logger) *Service {
+	return &Service{Store: db, Copies: copies, Ledger: ledger, Logger: logger, wake: make(chan struct{}, 1)}
 }
 
 // ErasureInput is what somebody wants erased: one of the two.

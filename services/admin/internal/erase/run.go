@@ -37,6 +37,7 @@ func (s *Service) Run(ctx context.Context) error {
 // lead works until ctx ends, or until the store does not answer: the lease may be
 // lost then.
 func (s *Service) lead(ctx context.Context) {
+	var compared time.Time
 	for ctx.Err() == nil {
 		open, err := s.Store.OpenErasures(ctx)
 		if err != nil {
@@ -46,11 +47,22 @@ func (s *Service) lead(ctx context.Context) {
 			return
 		}
 		for _, e := range open {
+			// One that was started in another process may not be kept yet.
+			s.unkept = s.unkept || e.State == store.ErasureRunning
 			s.carry(ctx, e)
 		}
-		if len(open) == 0 {
-			s.pause(ctx, lookEvery)
+		if len(open) > 0 {
+			continue
 		}
+		if s.unkept || time.Since(compared) > reconcileEvery {
+			// Kafka may be away: then soon again, and what is to be erased goes first.
+			compared = time.Now()
+			err := s.reconcile(ctx)
+			if s.unkept = err != nil; err != nil && ctx.Err() == nil {
+				s.Logger.Warn("erasure.unkept", zap.Error(err))
+			}
+		}
+		s.pause(ctx, lookEvery)
 	}
 }
 

@@ -286,7 +286,7 @@ func (p *Publisher) lead(ctx context.Context, once bool) error {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
-			if record.Kind(r) == record.KindStopRetry {
+			if kind := record.Kind(r); kind == record.KindStopRetry || kind == record.KindErasure {
 				p.mu.Lock()
 				p.end = max(p.end, next)
 				p.mu.Unlock()
