@@ -170,6 +170,7 @@ func TestTheCommandNamesWhatWasPlantedOnKafka(t *testing.T) {
 		plant                      func(p *planted)
 	}{
 		{"a CDR neither event nor rejected", "I1", "aftercall.cdr.queue/0@10", func(p *planted) { p.drop(topic.Rejected, 0) }},
+		{"a dropped event", "I2", "last at aftercall.deliveries/0@", func(p *planted) { p.drop(topic.Events, 3) }},
 		{"a dropped delivery", "I2", "of event evt_2", func(p *planted) { p.drop(topic.Deliveries, 4) }},
 		{"an invented delivery", "I2", "dlv_invented, last at aftercall.deliveries/0@20", func(p *planted) {
 			p.produce(topic.Deliveries, "k", &aftercallv1.Delivery{
@@ -191,6 +192,9 @@ func TestTheCommandNamesWhatWasPlantedOnKafka(t *testing.T) {
 			named := false
 			for _, l := range lines["fault"] {
 				named = named || l["invariant"] == tc.invariant && strings.Contains(fmt.Sprint(l["first"]), tc.offender)
+				if tc.fault == "a dropped event" && l["invariant"] == "I9" {
+					t.Errorf("what was sent is called unfinished: %v", l)
+				}
 			}
 			if !named {
 				t.Errorf("no fault of %s names %s: %v", tc.invariant, tc.offender, lines["fault"])

@@ -190,11 +190,11 @@ func (l *ledger) record(r *kgo.Record) {
 	case *aftercallv1.Delivery:
 		l.way(r, v)
 	case *aftercallv1.Attempt:
-		if l.knows(v.GetEventId()) {
+		if l.knows(v.GetEventId()) || l.deliveries[v.GetDeliveryId()] != nil {
 			l.attempt(at, v)
 		}
 	case *aftercallv1.Deferral:
-		if l.knows(v.GetEventId()) {
+		if l.knows(v.GetEventId()) || l.deliveries[v.GetDeliveryId()] != nil {
 			l.delivery(v.GetDeliveryId()).deferrals++
 		}
 	case *aftercallv1.Subscription:

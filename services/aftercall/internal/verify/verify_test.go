@@ -80,7 +80,7 @@ func run(t *testing.T) *planted {
 func (p *planted) deliver(e *aftercallv1.Event, decision *aftercallv1.Decision) {
 	d := &aftercallv1.Delivery{
 		DeliveryId: decision.GetDeliveryId(), EventId: e.GetEventId(), SubscriptionId: decision.GetSubscriptionId(), Attempt: 1,
-		Cause: aftercallv1.Cause_CAUSE_CALL_ENDED, Payload: e.GetPayload(), FirstQueuedAt: timestamppb.New(start),
+		Cause: aftercallv1.Cause_CAUSE_CALL_ENDED, Payload: e.GetPayload(), FirstQueuedAt: timestamppb.New(start), Position: e.GetPosition(),
 	}
 	p.produce(topic.Deliveries, d.GetDeliveryId(), d, start)
 	at := start.Add(time.Second)
