@@ -41,6 +41,7 @@ const (
 // Run runs a command line and returns the exit status.
 func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	root := Root()
+	strict(root)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -57,16 +58,12 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		return ExitOK
 	}
 	_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
-	var usage usageError
-	if errors.As(err, &usage) {
+	var wrong usageError
+	if errors.As(err, &wrong) || isUsage(err) {
 		return ExitUsage
 	}
 	return ExitFailed
 }
-
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // Root is the aftercall command.
 func Root() *cobra.Command {
@@ -87,7 +84,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 partly done.`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return usage(cmd, err)
 	})
 	root.AddCommand(
 		dev.Command(), simulate.Command(), trigger.Command(), validate.Command(),

@@ -30,7 +30,10 @@ error. Exit status:
 | 2 | wrong usage: a command, flag or argument that is not there |
 | 3 | partly done: what was done stays so, the error says what is left |
 
-Completion: ` + "`aftercall completion bash|zsh|fish|powershell --help`" + `.
+A command with a meaning of its own for one of these says so below: ` + "`verify`" + `, ` + "`doctor`" + `, and the services.
+
+Completion: ` + "`aftercall completion bash|zsh|fish|powershell --help`" + `, names of
+subscriptions included.
 `
 
 func main() {

@@ -118,6 +118,12 @@ object a line in a pipe. The token needs the scope read.`,
 	for _, f := range filters {
 		values[f.flag] = cmd.Flags().String(f.flag, "", f.usage)
 	}
+	_ = cmd.RegisterFlagCompletionFunc("subscription", connect.CompleteIDs)
+	for name, words := range map[string][]string{
+		"result": {"delivered", "failed", "not_sent"}, "state": {"queued", "waiting", "delivered", "given_up", "stopped"}, "cause": {"call_ended", "test", "resend", "replay"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0 for all")
 	return cmd
 }

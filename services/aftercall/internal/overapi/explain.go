@@ -94,7 +94,8 @@ given up by key.`,
 		Example: `  aftercall explain 7a1c2a60
   aftercall explain 7a1c2a60 | jq '.events[].decisions'
   aftercall explain 7a1c2a60 --kafka --brokers kafka-1:9092 --since 2h`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if since <= 0 {
 				return fmt.Errorf("--since %s: it is how long ago, such as 24h", since)

@@ -36,9 +36,9 @@ const (
 // path is a call's, as it is found.
 type path struct {
 	call
-	ids       map[string]bool   // CallIds, ScenarioIds and ParentIds that belong to it
-	shards    map[string]string // delivery id → key of its records
-	names     map[string]string
+	ids    map[string]bool   // CallIds, ScenarioIds and ParentIds that belong to it
+	shards map[string]string // delivery id → key of its records
+	names  map[string]string
 }
 
 // fromKafka finds a call's whole path without the API, in what was written since.

@@ -28,7 +28,8 @@ retry that still waits stays, unless --stop-waiting is given. All ids are tried;
 exit status is 1 when one failed. The token needs the scope replay.`,
 		Example: `  aftercall resend dlv_k3v7
   aftercall attempts --result failed --from -1h | jq -r .delivery_id | sort -u | xargs aftercall resend`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect.Client()
 			if err != nil {

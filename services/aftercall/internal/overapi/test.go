@@ -61,6 +61,7 @@ when there is no subscription to send to. The token needs the scope write.`,
 	}
 	connect.Add(cmd)
 	cmd.Flags().StringVar(&subscription, "subscription", "", "`id` of the one subscription to test")
+	_ = cmd.RegisterFlagCompletionFunc("subscription", connect.CompleteIDs)
 	cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the answers")
 	return cmd
 }

@@ -76,8 +76,13 @@ func getCommand() *cobra.Command {
 the API's object as JSON in a pipe. The token needs the scope read.`,
 		Example: `  aftercall subscriptions get CRM
   aftercall subscriptions get CRM | jq .endpoint`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: connect.CompleteNames,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return connect.CompleteNames(cmd, args, text)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect.Client()
 			if err != nil {
@@ -245,9 +250,6 @@ is as the file has it, 1 nothing was changed, 3 some was changed and some failed
         - {name: X-Team, value: sales, secret: false}`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if path == "" {
-				return errors.New("-f names the file; - is standard input")
-			}
 			f, err := read(path, cmd.InOrStdin())
 			if err != nil {
 				return err
@@ -298,6 +300,7 @@ is as the file has it, 1 nothing was changed, 3 some was changed and some failed
 	f.BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
 	f.BoolVar(&again, "update-secrets", false, "send values of secret headers again, and secrets of the format abp")
 	f.StringVar(&secretsOut, "secrets-out", "", "new `file` for secrets that are made, as JSON lines")
+	_ = cmd.MarkFlagRequired("file")
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
 	return cmd
 }

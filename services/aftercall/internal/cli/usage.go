@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// strict tells wrong arguments from work that failed, in all commands below one,
+// and has groups of commands refuse one that is not theirs: cobra would print help
+// and call it done.
+func strict(parent *cobra.Command) {
+	for _, c := range parent.Commands() {
+		if check := c.Args; check != nil {
+			c.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return usage(cmd, err)
+				}
+				return nil
+			}
+		}
+		if c.HasSubCommands() && !c.Runnable() {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				return usage(cmd, fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()))
+			}
+		}
+		strict(c)
+	}
+}
+
+func usage(cmd *cobra.Command, err error) error {
+	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+}
+
+// ofUsage are how cobra's own errors of usage begin, which have no type.
+var ofUsage = []string{"unknown command ", "if any flags in the group ", "at least one of the flags in the group ", "required flag(s) "}
+
+func isUsage(err error) bool {
+	for _, beginning := range ofUsage {
+		if strings.HasPrefix(err.Error(), beginning) {
+			return true
+		}
+	}
+	return false
+}
