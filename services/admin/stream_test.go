@@ -291,7 +291,8 @@ func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
 	server.Config.ReadTimeout, server.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
 	server.Start()
 	defer server.Close()
-	b.server, server = server, b.server
+	behind := b.server
+	b.server = server
 	o := b.open(http.DefaultClient, "/api/v1/stream", "Authorization", "Bearer "+b.token)
 	n := 0
 	for begin := time.Now(); time.Since(begin) < time.Second; {
@@ -301,7 +302,7 @@ func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
 	}
 	o.leave()
 	o.ended()
-	b.server, server = server, b.server
+	b.server = behind
 }
 
 // Kafka keeps what was erased from the store for a while; the stream does not
