@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -35,12 +34,15 @@ func (c *catchUp) close() {
 // verify holds a place that somebody came back with against the log. What it
 // cannot go on from becomes gaps, and the place moves.
 func (l *Listener) verify(ctx context.Context) ([]Event, error) {
-	client, err := kgo.NewClient(l.hub.o.Kafka.Opts()...)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the history's reader: %w", err)
+	l.hub.mu.Lock()
+	adm, held := l.hub.adm, l.held()
+	l.hub.mu.Unlock()
+	if held {
+		return nil, nil
 	}
-	defer client.Close()
-	adm := kadm.NewClient(client)
+	if adm == nil {
+		return nil, ErrSlow // it begins anew: so does whoever comes back
+	}
 	// In this order: a start that was asked for last may lie beyond the end.
 	first, err := starts(ctx, adm)
 	if err != nil {
@@ -82,6 +84,17 @@ func (l *Listener) verify(ctx context.Context) ([]Event, error) {
 		gaps[i].ID = l.ID()
 	}
 	return gaps, nil
+}
+
+// held says that everything after the place is in memory: then it is one of this
+// history. The caller holds the hub's lock.
+func (l *Listener) held() bool {
+	for p, from := range l.hub.from {
+		if at, known := l.pos[p]; !known || at < from || at > l.hub.at[p] {
+			return false
+		}
+	}
+	return l.hub.ready && len(l.pos) == len(l.hub.from)
 }
 
 // catchUp begins to read up to the target, unless that is too much.

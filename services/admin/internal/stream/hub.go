@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
@@ -63,6 +64,7 @@ type Hub struct {
 	// from and at are the places before the oldest and after the last of them.
 	from, at  Vector
 	ready     bool
+	adm       *kadm.Client
 	changed   chan struct{}
 	listeners int
 	idle      *time.Timer
@@ -151,11 +153,11 @@ func (h *Hub) follow(ctx context.Context) {
 }
 
 // begin says where reading begins.
-func (h *Hub) begin(at Vector) {
+func (h *Hub) begin(at Vector, adm *kadm.Client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ring, h.oldest = make([]*Item, h.o.Ring), h.next
-	h.from, h.at, h.ready = at.clone(), at.clone(), true
+	h.from, h.at, h.ready, h.adm = at.clone(), at.clone(), true, adm
 	h.broadcast()
 }
 
@@ -170,7 +172,7 @@ func (h *Hub) extend(p int32, offset int64) {
 func (h *Hub) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ring, h.oldest, h.ready, h.from, h.at = nil, h.next, false, nil, nil
+	h.ring, h.oldest, h.ready, h.from, h.at, h.adm = nil, h.next, false, nil, nil, nil
 }
 
 // add keeps records, in the order of the log, the oldest make room.

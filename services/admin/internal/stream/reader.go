@@ -32,7 +32,7 @@ func (h *Hub) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.begin(begin)
+	h.begin(begin, adm)
 	client.AddConsumePartitions(consume(begin))
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
