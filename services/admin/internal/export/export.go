@@ -70,7 +70,6 @@ type Export struct {
 	now    func() time.Time
 	first  []store.Attempt
 	next   string
-	failed error
 }
 
 // Begin keeps who asked for what, and reads the first page, so that what is wrong
