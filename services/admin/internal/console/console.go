@@ -3,8 +3,10 @@
 //
 // What it guarantees:
 //
-//   - Every page works without JavaScript: forms post, links lead on. The one
-//     script refreshes lists and copies texts.
+//   - Every page works without JavaScript: forms post, links lead on. Scripts
+//     add live updates, keys, and buttons that copy.
+//   - Rows that somebody reads, selects or points at do not move; what a live list
+//     leaves out it says.
 //   - Nothing is inline: the content security policy allows own files only. What
 //     others wrote (names, URLs, answers, records) is text, never markup.
 //   - A page is its URL: filters stand in the query string.
