@@ -24,7 +24,7 @@ const canary = "12025550142"
 
 var (
 	canaryForms  = []string{"+1 (202) 555-0142", "12025550142", "tel:+1-202-555-0142", "sip:+12025550142@sbc.example", "0012025550142"}
-	canaryTraces = []string{"2025550142", "555-0142", "5550142"}
+	canaryTraces = []string{"2025550142", "555-0142", "555 0142", "5550142"}
 )
 
 func digester(t testing.TB) *secret.Keyset {
@@ -187,6 +187,16 @@ func erasures(t *testing.T, db *store.DB) {
 	for _, table := range []string{"events", "deliveries", "attempts", "rejections", "payloads"} {
 		before[table] = count(table)
 	}
+	// Of an older call nothing but the receiver's answer says whose it was.
+	old := timestamppb.New(Start.Add(-60 * day))
+	answer := attemptOf("att_old", "dlv_old", 1, old.AsTime(), delivered)
+	answer.EventId, answer.OccurredAt, answer.ResponseBody = "evt_old", old, []byte(`{"from":"+1 202 555 0142"}`)
+	project(t, db, &store.Batch{Events: []*aftercallv1.Event{{EventId: "evt_old", Payload: []byte(`{"CallerNumber":"` + canary + `"}`), OccurredAt: old, RoutedAt: old}}, Attempts: []*store.AttemptAt{answer}})
+	must(t, db.ExpirePayloads(ctx, Start.Add(-30*day)))
+	for _, table := range []string{"events", "deliveries", "attempts"} {
+		before[table]++
+	}
+
 	planned, done := Erase(t, db, store.ErasureNumber, canary)
 	if found := Traces(t, db, canaryTraces...); len(found) > 0 {
 		t.Errorf("it still stands in %d places:\n%s", len(found), strings.Join(found[:min(len(found), 5)], "\n"))

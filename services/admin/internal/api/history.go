@@ -190,7 +190,7 @@ func (a *API) history() {
 			}
 			out := eventDetail(*e)
 			if !e.PayloadExpired {
-				if out.Payload, err = a.payload(ctx, in.ID, in.Reveal); err != nil && problem.From(err).Code != problem.CodePayloadExpired && problem.From(err).Code != problem.CodeNotFound {
+				if out.Payload, err = a.payload(ctx, in.ID, in.Reveal); err != nil && problem.From(err).Code != problem.CodePayloadExpired && problem.From(err).Code != problem.CodePayloadErased && problem.From(err).Code != problem.CodeNotFound {
 					return nil, err
 				}
 			}

@@ -268,7 +268,12 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	var delivery, event string
 	b.do(chromedp.Navigate(console+attempt), chromedp.Evaluate(`document.querySelector('main a[href^="/deliveries/"]').getAttribute("href")`, &delivery),
 		chromedp.Evaluate(`"/events/" + /evt_[a-z0-9]+/.exec(document.querySelector("main").textContent)[0]`, &event))
-	screens = append(screens, delivery, event)
+	var erasure string
+	b.do(chromedp.Navigate(console+"/erasures"), chromedp.SetValue("#call", "none"))
+	b.press("Count")
+	b.sees("Copies in Kafka")
+	b.do(chromedp.Evaluate(`location.pathname`, &erasure))
+	screens = append(screens, delivery, event, erasure)
 	user, link := b.addUser(console, "ada@example.com")
 	screens = append(screens, "/users", user, user+"/remove", "/account", "/login", link)
 	for _, scheme := range []string{"light", "dark"} {

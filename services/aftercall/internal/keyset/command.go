@@ -19,8 +19,9 @@ func Command() *cobra.Command {
 		Use:   "keyset",
 		Short: "Make the keyset that seals the secrets of webhooks",
 		Long: `The keyset encrypts signing secrets and header values before they are stored or
-published. Admin and every sender need the same one (AFTERCALL_KEYSET_FILE or
-AFTERCALL_KEYSET), and nobody else. Keep a copy where the backups are not: without it
+published, and under it the store remembers what was erased. Admin, every sender and
+every projector need the same one (AFTERCALL_KEYSET_FILE or AFTERCALL_KEYSET), and
+nobody else. Keep a copy where the backups are not: without it
 they hold no secrets, and neither does anyone who finds them.
 
 ` + "`aftercall dev` makes its own in the data folder.",
@@ -52,7 +53,7 @@ func newCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made %s with key %d. Give it to admin and every sender: AFTERCALL_KEYSET_FILE=%s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made %s with key %d. Give it to admin, senders and projectors: AFTERCALL_KEYSET_FILE=%s\n",
 				args[0], k.PrimaryKeyID(), args[0])
 			return err
 		},
