@@ -30,11 +30,11 @@ func (t *tailer) listen(ctx context.Context, c *client.Client) error {
 			q.Set(name, v)
 		}
 	}
-	place, begun := "", false
+	place, begun, lost := "", false, false
 	wait := firstWait
 	for {
 		err := c.Events(ctx, "/stream", q, place, func(e client.Event) error {
-			begun, wait = true, firstWait
+			begun, lost, wait = true, false, firstWait
 			if err := t.event(e); err != nil {
 				return printError{err}
 			}
@@ -55,7 +55,10 @@ func (t *tailer) listen(ctx context.Context, c *client.Client) error {
 		case errors.As(err, &refused) && refused.Status/100 == 4 && refused.Status != http.StatusTooManyRequests, !begun && !errors.Is(err, client.ErrStreamEnded):
 			return fmt.Errorf("listening: %w", err)
 		}
-		t.say("the connection is lost; coming back to where it was")
+		if !lost {
+			t.say("the connection is lost; coming back to where it was")
+		}
+		lost = true
 		select {
 		case <-ctx.Done():
 			return nil

@@ -86,7 +86,7 @@ func TestALostStreamGoesOnWhereItWas(t *testing.T) {
 	if got := out.String(); got != "{\"attempt_id\":\"a1\",\"result\":\"failed\",\"new\":1}\n{\"attempt_id\":\"a2\",\"call_id\":\"\\u001b[2J\"}\n" {
 		t.Errorf("printed %s", got)
 	}
-	if !strings.Contains(errs.String(), "7 left out") || strings.Contains(errs.String(), "canary") {
+	if strings.Count(errs.String(), "connection is lost") != 1 || !strings.Contains(errs.String(), "7 left out") || strings.Contains(errs.String(), "canary") {
 		t.Errorf("said %s", errs.String())
 	}
 	mu.Lock()
