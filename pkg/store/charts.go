@@ -25,7 +25,7 @@ var ChartRanges = []string{"1h", "24h", "7d"}
 
 // ChartOf is a range of ChartRanges up to now; the last bucket is still going on.
 func ChartOf(subscriptionID, name string, now time.Time) (ChartQuery, bool) {
-	length, step := time.Duration(0), time.Duration(0)
+	var length, step time.Duration
 	switch name {
 	case "1h":
 		length, step = time.Hour, 2*time.Minute
