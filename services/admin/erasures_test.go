@@ -153,6 +153,9 @@ func TestAnErasureIsCountedConfirmedAndReportedOnItsPage(t *testing.T) {
 // before, learns from Kafka what was erased.
 func TestARestoredStoreLearnsWhatWasErased(t *testing.T) {
 	b := setup(t, storetest.SQLite(t))
+	// Before the request: what happens later is not concerned.
+	again := &bundle{t: t, db: storetest.SQLite(t)}
+	eventID, _, _ := again.happened("sub_1", "c-1", `{"CallId":"c-1","CallerNumber":"tel:+1-202-555-0142"}`)
 	e := erasureAnswer{}
 	b.api("POST", "/erasures", `{"caller_number":"`+forgotten+`"}`).want(t, http.StatusAccepted).into(t, &e)
 	kafkatest.WaitFor(t, "the record of the erasure", func() bool {
@@ -163,8 +166,6 @@ func TestARestoredStoreLearnsWhatWasErased(t *testing.T) {
 		}
 		return false
 	})
-	again := &bundle{t: t, db: storetest.SQLite(t)}
-	eventID, _, _ := again.happened("sub_1", "c-1", `{"CallId":"c-1","CallerNumber":"tel:+1-202-555-0142"}`)
 	deps := b.deps
 	deps.Store, deps.Registry = again.db, prometheus.NewRegistry()
 	other, err := admin.New(t.Context(), admin.Config{Kafka: b.kafka}, deps)
