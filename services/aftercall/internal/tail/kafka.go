@@ -38,7 +38,12 @@ func (t *tailer) read(ctx context.Context, c kafka.Config) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- names.Run(ctx) }()
-	defer func() { stop(); _ = <-ended }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.say(err.Error()) // names were not followed to the end
+		}
+	}()
 	select {
 	case <-names.Ready():
 	case <-time.After(namesWait):
