@@ -25,9 +25,10 @@ Every service reads its settings from environment variables. A name that begins
 with ` + "`AFTERCALL_`" + ` and is known to no service stops the service with a suggestion, so
 that a misspelt setting is never ignored. Each variable can also be given as
 ` + "`…_FILE`" + `, the path of a file that holds the value. ` + "`-print-config`" + ` shows what a
-service would run with, secrets masked. The one-process edition has flags instead
-(` + "`aftercall dev --help`" + `). Traces are switched on by OpenTelemetry's own ` + "`OTEL_…`" + `
-variables ([operations.md](operations.md#traces)).
+service would run with, secrets masked; ` + "`aftercall config print`" + ` also where each value
+came from. The one-process edition has flags instead (` + "`aftercall dev --help`" + `).
+Traces are switched on by OpenTelemetry's own ` + "`OTEL_…`" + ` variables
+([operations.md](operations.md#traces)).
 
 | Variable | Read by | Default | Meaning |
 | --- | --- | --- | --- |
