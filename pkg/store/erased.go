@@ -74,11 +74,12 @@ func (e *Eraser) Known(ctx context.Context, tx Tx) (*Erased, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading erasures: %w", err)
 	}
-	if revision == 0 {
-		return &Erased{}, nil
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if revision == 0 {
+		e.known = nil // revisions begin anew when all are pruned
+		return &Erased{}, nil
+	}
 	if e.known == nil || e.revision != revision {
 		known, err := loadErased(ctx, tx, e.digester, `select id from erasures where state in ('running', 'done')`)
 		if err != nil {
