@@ -220,4 +220,3 @@ func secretsFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
-

@@ -23,8 +23,8 @@ type step struct {
 	action  string
 	name    string
 	changes []string
-	located        // as the file has it; not of a deletion
-	send    hook   // what the API is told
+	located      // as the file has it; not of a deletion
+	send    hook // what the API is told
 	current *existing
 }
 
