@@ -13,7 +13,7 @@ func erasureEnds(t *testing.T, db *store.DB) {
 	db.SetDigester(digester(t))
 	now := time.Now()
 	e := &store.Erasure{Kind: store.ErasureNumber, RequestedBy: "ada", KeptUntil: now.Add(30 * day), Copies: []store.ErasureCopy{{Topic: "aftercall.events", Retention: 7 * day, GoneBy: now.Add(7 * day).UTC()}}}
-	must(t, db.CreateErasure(ctx, e, canary))
+	must(t, db.CreateErasure(ctx, e, "12025550199"))
 	if err := db.StartErasure(ctx, "era_none", "ada"); !errors.Is(err, store.ErrVersion) {
 		t.Errorf("starting none: %v", err)
 	}
