@@ -85,6 +85,9 @@ type play struct {
 	secrets      map[string][][]byte
 	// kills counts senders cut off; each may repeat what it had under way.
 	kills int
+	// places is the concurrency of all webhooks; rejoins counts refused heartbeats,
+	// after which the broker may take a member for gone.
+	places, rejoins int
 }
 
 func (p *play) between(a, b time.Duration) time.Duration {
@@ -144,7 +147,8 @@ func (p *play) seen(running bool) *verify.Run {
 	}
 	return &verify.Run{
 		Acknowledged: p.acknowledged, Requests: p.town.log(), Records: kafkatest.ReadAll(p.t, p.kafka, names...),
-		Secrets: p.secrets, Running: running, Repeats: p.kills * repeatsEach, Unrecorded: p.kills * repeatsEach, Skew: time.Second,
+		Secrets: p.secrets, Running: running,
+		Repeats: p.kills*repeatsEach + p.rejoins*p.places, Unrecorded: p.kills*repeatsEach + p.rejoins*p.places, Skew: time.Second,
 	}
 }
 
@@ -168,6 +172,7 @@ func (p *play) subscribe() {
 			p.t.Fatal(err)
 		}
 		kind := p.town.settle(s.Endpoint)
+		p.places += int(s.MaxConcurrency)
 		p.note("%s %s c=%d %s", s.ID, kind, s.MaxConcurrency, s.Schedule)
 		p.secrets[s.ID] = [][]byte{raw}
 		kafkatest.Produce(p.t, p.kafka, record.New(topic.Subscriptions, s.ID, subscription.ToProto(s), time.Now()))
@@ -242,6 +247,9 @@ func (p *play) fault() kfake.Fault {
 	}
 	f := choices[p.rng.IntN(len(choices))]
 	f.Count = 1 + p.rng.IntN(5)
+	if f.Keys[0] == kmsg.Heartbeat {
+		p.rejoins += int(f.Count)
+	}
 	p.note("%v answers %v × %d", f.Keys[0].Name(), f.Err.Message, f.Count)
 	return f
 }

@@ -26,7 +26,8 @@ type Tracker struct {
 	head    int
 	// next is the offset after the last received one.
 	next int64
-	// resumed says what the previous owner had finished.
+	// resumed says what the previous owner had finished and is not received again
+	// yet, or not all of it.
 	resumed Map
 	// runs of done entries at or above head, kept as marks are set.
 	runs       int
@@ -46,12 +47,12 @@ func (t *Tracker) Receive(offset int64) bool {
 		return false
 	}
 	t.next = offset + 1
-	if t.resumed.Contains(offset) {
-		t.append(offset, true)
-		return false
+	finished := t.resumed.Contains(offset)
+	for len(t.resumed) > 0 && t.resumed[0].To < t.next {
+		t.resumed = t.resumed[1:]
 	}
-	t.append(offset, false)
-	return true
+	t.append(offset, finished)
+	return !finished
 }
 
 func (t *Tracker) append(offset int64, done bool) {
@@ -108,10 +109,13 @@ func (t *Tracker) advance() {
 }
 
 // Commit is the offset to commit: that of the first record not finished, or the
-// one after the last received.
+// one after the last that is known to be.
 func (t *Tracker) Commit() int64 {
 	if t.head < len(t.offsets) {
 		return t.offsets[t.head]
+	}
+	if len(t.resumed) > 0 && t.resumed[0].From <= t.next {
+		return t.resumed[0].To + 1
 	}
 	return t.next
 }
@@ -120,17 +124,21 @@ func (t *Tracker) Commit() int64 {
 // costs one bit of the map.
 func (t *Tracker) Window() int { return len(t.offsets) - t.head }
 
-// Runs is how many separate runs of finished records lie above the commit
-// offset: the map's size follows it.
+// Runs is how many separate runs of finished records were received above the
+// commit offset: the map's size follows it. What the previous owner left and is
+// not received yet does not count: only reading on makes it less.
 func (t *Tracker) Runs() int { return t.runs }
 
 // Unfinished is how many received records are not finished.
 func (t *Tracker) Unfinished() int { return t.unfinished }
 
 // Finished is the map of what is finished above the commit offset. A gap
-// between two finished records counts as finished: it holds no record.
+// between two finished records counts as finished: it holds no record. What the
+// previous owner had finished stays in it until it is received again: whoever
+// owns the partition for a moment only hands the map on.
 func (t *Tracker) Finished() Map {
 	var m Map
+	commit := t.Commit()
 	for i := t.head; i < len(t.offsets); {
 		if !t.done[i] {
 			i++
@@ -142,6 +150,16 @@ func (t *Tracker) Finished() Map {
 		}
 		m = append(m, Run{From: t.offsets[i], To: t.offsets[j]})
 		i = j + 1
+	}
+	for _, run := range t.resumed {
+		run.From = max(run.From, t.next)
+		switch last := len(m) - 1; {
+		case run.To < commit:
+		case last >= 0 && m[last].To+1 == run.From:
+			m[last].To = run.To
+		default:
+			m = append(m, run)
+		}
 	}
 	return m
 }

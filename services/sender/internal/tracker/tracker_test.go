@@ -108,6 +108,48 @@ func TestTheNextOwnerRepeatsNothingThatTheMapNames(t *testing.T) {
 	})
 }
 
+// Partitions change hands faster than their records are read again: what any
+// owner before had finished is work for none of the next.
+func TestOwnersOfAMomentHandTheMapOn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		offsets := rapid.SliceOfNDistinct(rapid.Int64Range(0, 400), 1, 120, rapid.ID[int64]).Draw(t, "offsets")
+		slices.Sort(offsets)
+		done := map[int64]bool{}
+		committed, metadata := int64(0), ""
+		for range rapid.IntRange(2, 6).Draw(t, "owners") {
+			m, err := DecodeMap(committed, metadata)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := New(committed, m)
+			reads := rapid.IntRange(0, len(offsets)).Draw(t, "reads")
+			for _, o := range offsets {
+				if o < committed {
+					if !done[o] {
+						t.Fatalf("offset %d is committed over and not done", o)
+					}
+					continue
+				}
+				if reads--; reads < 0 {
+					break
+				}
+				if work := tr.Receive(o); work == done[o] {
+					t.Fatalf("offset %d: work %v, done before %v", o, work, done[o])
+				}
+				if rapid.Bool().Draw(t, "done") {
+					tr.Done(o)
+					done[o] = true
+				}
+			}
+			if now := tr.Commit(); now < committed {
+				t.Fatalf("the commit went back from %d to %d", committed, now)
+			}
+			committed = tr.Commit()
+			metadata = tr.Finished().Encode(committed)
+		}
+	})
+}
+
 func TestAnOffsetReceivedTwiceIsWorkOnce(t *testing.T) {
 	tr := New(10, nil)
 	if !tr.Receive(10) || tr.Receive(10) {
