@@ -67,7 +67,9 @@ func TestSelectedAttemptsAreResentOnceAfterAConfirmationThatCounts(t *testing.T)
 		form := hiddenFields(asked.body)
 		var clicks sync.WaitGroup
 		for range 2 {
-			clicks.Go(func() { br.post("/attempts/selected/resend", form).want(t, http.StatusOK).shows(t, "2 deliveries are on the way again") })
+			clicks.Go(func() {
+				br.post("/attempts/selected/resend", form).want(t, http.StatusOK).shows(t, "2 deliveries are on the way again")
+			})
 		}
 		clicks.Wait()
 		br.post("/attempts/selected/resend", form).want(t, http.StatusOK).shows(t, "This was carried out before")
