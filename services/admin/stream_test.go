@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -303,6 +305,52 @@ func TestAStreamOutlivesTheLimitsOfRequests(t *testing.T) {
 	o.leave()
 	o.ended()
 	b.server = behind
+}
+
+// A process that ends does not wait for those who listen, nor cut them off: a
+// stream that was cut off ends without the last chunk, and reading it fails.
+func TestAdminEndsWithItsStreams(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := b.deps
+	deps.Listener, deps.Registry, deps.Health = ln, nil, nil
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	s, err := admin.New(ctx, admin.Config{Kafka: b.kafka}, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/api/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+b.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the stream answers %d", resp.StatusCode)
+	}
+	stop()
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Errorf("the stream was cut off: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("admin ended: %v", err)
+		}
+	case <-time.After(kafkatest.Patience):
+		t.Fatal("admin goes on")
+	}
 }
 
 // Kafka keeps what was erased from the store for a while; the stream does not

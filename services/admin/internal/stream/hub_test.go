@@ -337,6 +337,26 @@ func TestTheHubReadsOnlyWhileSomebodyListensAndEndsWithTheProcess(t *testing.T) 
 	})
 }
 
+func TestAStreamThatWaitsToCatchUpEndsWithTheProcess(t *testing.T) {
+	onStage(t, Options{Ring: 4}, func(t *testing.T, s *stage) {
+		s.listen(Request{}, nil)
+		s.attempts(40)
+		after(time.Second)
+		for range cap(s.hub.catches) {
+			s.hub.catches <- struct{}{} // others catch up
+		}
+		waits := s.listen(Request{Since: "0:0,1:0"}, nil)
+		after(time.Second)
+		s.hub.close()
+		after(0)
+		select {
+		case <-waits.ended:
+		default:
+			t.Error("the process ends, and a stream waits on")
+		}
+	})
+}
+
 func TestAPlaceIsReadAsItWasWritten(t *testing.T) {
 	for _, text := range []string{"0:0", "0:12,1:7", "3:1,11:99999999999"} {
 		if v, err := ParseVector(text); err != nil || v.String() != text {

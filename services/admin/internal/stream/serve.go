@@ -43,6 +43,9 @@ type Way struct {
 // with the last id goes on from there.
 func (l *Listener) Serve(ctx context.Context, w http.ResponseWriter, way Way) error {
 	defer l.Close()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(l.hub.life, end)()
 	out := &writer{w: w, c: http.NewResponseController(w)}
 	// A server's limit on the time of a request is not for this one: when it passed,
 	// net/http would take the listener for gone.
