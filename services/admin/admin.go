@@ -286,6 +286,12 @@ func (s *Server) routes(service *webhooks.Service, public *url.URL) http.Handler
 	// Sessions are cookies, which browsers send along with what other sites
 	// post.
 	guard := http.NewCrossOriginProtection()
+	if public != nil {
+		// A proxy may ask for us by a name of its own.
+		if err := guard.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
+			logger.Warn("console.public_url", zap.Error(err))
+		}
+	}
 	guard.SetDenyHandler(http.HandlerFunc(pages.CrossOrigin))
 
 	m := newMeter(s.deps.Registry)

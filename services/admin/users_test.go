@@ -344,7 +344,7 @@ func TestSomebodyChangesTheirOwnPassword(t *testing.T) {
 func TestSigningInLeadsNowhereElseAndComesFromNowhereElse(t *testing.T) {
 	b := setup(t, storetest.SQLite(t))
 	b.person("ada", "viewer")
-	for _, next := range []string{"//evil.example", "https://evil.example", `/\evil.example`, "", "javascript:alert(1)"} {
+	for _, next := range []string{"//evil.example", "https://evil.example", `/\evil.example`, "/\t/evil.example", "/\n/evil.example", "/ /evil.example", "", "javascript:alert(1)"} {
 		br := b.stranger()
 		br.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		a := br.post("/login", url.Values{"login": {"ada"}, "password": {goodPassword}, "next": {next}}).want(t, http.StatusSeeOther)
@@ -369,6 +369,18 @@ func TestSigningInLeadsNowhereElseAndComesFromNowhereElse(t *testing.T) {
 		if a := b.do(http.DefaultClient, req); a.header.Get("Set-Cookie") != "" || a.status < 400 {
 			t.Errorf("%s opens a session over plain http: %d", path, a.status)
 		}
+	}
+}
+
+// A proxy may ask for us by another name than people do. What the browser says of
+// a form is then held against the address that people use.
+func TestTheAddressThatPeopleUseIsNotElsewhere(t *testing.T) {
+	b := setup(t, storetest.SQLite(t), func(c *admin.Config, _ *admin.Deps) { c.PublicURL = "https://console.example" })
+	for origin, status := range map[string]int{"https://console.example": http.StatusUnauthorized, "http://console.example": http.StatusForbidden, "https://evil.example": http.StatusForbidden} {
+		req, _ := http.NewRequest(http.MethodPost, b.server.URL+"/login", strings.NewReader("login=ada&password=x"))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", origin)
+		b.do(http.DefaultClient, req).want(t, status)
 	}
 }
 

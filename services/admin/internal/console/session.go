@@ -158,9 +158,12 @@ func back(r *http.Request) string {
 	return "/webhooks"
 }
 
-// local is path when it stays on this host, and the first page otherwise.
+// local is path when it stays on this host, and the first page otherwise. A
+// browser takes tabs and line breaks out of an address before it reads it, which
+// makes another host of "/\t/host"; the addresses of our pages have neither.
 func local(path string) string {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+	foreign := func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsFunc(path, foreign) {
 		return "/webhooks"
 	}
 	return path
