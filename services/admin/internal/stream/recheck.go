@@ -36,10 +36,15 @@ func (h *Hub) Recheck() {
 }
 
 // Guard makes streams ask after every request that may have ended a token or a
-// session, which any change may be.
+// session, which any change may be. What was refused has changed nothing: whoever
+// has no token must not be able to make every stream ask the store.
 func (h *Hub) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r)
+		seen := &refusals{ResponseWriter: w}
+		next.ServeHTTP(seen, r)
+		if seen.refused {
+			return
+		}
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodOptions:
 		default:
@@ -47,3 +52,17 @@ func (h *Hub) Guard(next http.Handler) http.Handler {
 		}
 	})
 }
+
+// refusals sees whether a request was refused.
+type refusals struct {
+	http.ResponseWriter
+	refused bool
+}
+
+func (w *refusals) WriteHeader(status int) {
+	w.refused = status >= http.StatusBadRequest && status < http.StatusInternalServerError
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *refusals) Unwrap() http.ResponseWriter { return w.ResponseWriter }
