@@ -126,21 +126,9 @@ func TestListsAreServedByIndices(t *testing.T) {
 		"newest events":    {`select * from events order by occurred_at desc, event_id desc limit 51`, "events_time"},
 		"scenario of call": {`select event_id from events where scenario_id in ('x') and scenario_id <> ''`, "events_scenario"},
 	} {
-		rows, err := db.SQL().Query("explain " + c.query)
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		var plan strings.Builder
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				t.Fatal(err)
-			}
-			plan.WriteString(line + "\n")
-		}
-		rows.Close()
-		if !strings.Contains(plan.String(), c.want) {
-			t.Errorf("%s is not served by %s:\n%s", name, c.want, plan.String())
+		plan := explained(t, db, name, c.query)
+		if !strings.Contains(plan, c.want) {
+			t.Errorf("%s is not served by %s:\n%s", name, c.want, plan)
 		}
 	}
 }
@@ -199,4 +187,25 @@ func TestAReaderSeesTheViewsAndNothingElse(t *testing.T) {
 			t.Errorf("%s answered %v", table, err)
 		}
 	}
+}
+
+func explained(t *testing.T, db *store.DB, name, query string) string {
+	t.Helper()
+	rows, err := db.SQL().Query("explain " + query)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(name, err)
+		}
+		plan.WriteString(line + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(name, err)
+	}
+	return plan.String()
 }
