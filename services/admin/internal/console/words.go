@@ -199,6 +199,16 @@ func (c *Console) funcs() template.FuncMap {
 			}
 			return "just now"
 		},
+		// when an attempt's retry was due: soon, or at a time that has passed.
+		"due": func(t time.Time) string {
+			if c.Now().Sub(t) > time.Minute {
+				return t.UTC().Format("15:04:05")
+			}
+			if s := span(t.Sub(c.Now())); s != "now" {
+				return "in " + s
+			}
+			return "now"
+		},
 		"until": func(t time.Time) string {
 			if s := span(t.Sub(c.Now())); s != "now" {
 				return "in " + s
