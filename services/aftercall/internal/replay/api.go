@@ -2,19 +2,18 @@ package replay
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
-// newAPI answers a client of the API with the token in a file.
-func newAPI(base, tokenFile string) (*client.Client, error) {
-	token, err := os.ReadFile(tokenFile)
+// connected answers a client of the API that flags and environment name.
+func (f *flags) connected() (*client.Client, error) {
+	c, err := f.api.Client()
 	if err != nil {
-		return nil, fmt.Errorf("reading the API token (--token-file): %w; with --topic, Kafka alone is needed", err)
+		return nil, fmt.Errorf("%w; with --topic, Kafka alone is needed", err)
 	}
-	return client.New(base, string(token))
+	return c, nil
 }
 
 // row is a replay as the API tells it.

@@ -22,7 +22,8 @@ import (
 
 type flags struct {
 	brokers               []string
-	api, token, topic     string
+	api                   client.Flags
+	topic                 string
 	from, to, mode, rate  string
 	subscriptions, states []string
 	why, file             string
@@ -60,10 +61,8 @@ ends as --from @t1:t2.`,
 }
 
 func (f *flags) connect(cmd *cobra.Command) {
-	fs := cmd.Flags()
-	broker.Flag(fs, &f.brokers)
-	fs.StringVar(&f.api, "api", "http://127.0.0.1:8420", "`URL` of API and console")
-	fs.StringVar(&f.token, "token-file", "./data/admin.token", "`file` with an API token of the scope replay")
+	broker.Flag(cmd.Flags(), &f.brokers)
+	f.api.Add(cmd)
 }
 
 func (f *flags) choose(cmd *cobra.Command) {
@@ -166,7 +165,7 @@ func planCommand() *cobra.Command {
 				}
 				return printPlans(cmd.OutOrStdout(), n.plans())
 			}
-			a, err := newAPI(f.api, f.token)
+			a, err := f.connected()
 			if err != nil {
 				return err
 			}
@@ -196,7 +195,7 @@ func runCommand() *cobra.Command {
 			if f.topic != "" {
 				return f.runTopic(cmd, rate)
 			}
-			a, err := newAPI(f.api, f.token)
+			a, err := f.connected()
 			if err != nil {
 				return err
 			}
@@ -289,7 +288,7 @@ func resumeCommand() *cobra.Command {
 				return err
 			}
 			if _, err := os.Stat(args[0]); err != nil && strings.HasPrefix(args[0], "rpl_") {
-				a, err := newAPI(f.api, f.token)
+				a, err := f.connected()
 				if err != nil {
 					return err
 				}
@@ -369,7 +368,7 @@ func cancelCommand() *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{Use: "cancel REPLAY", Short: "Cancel a replay that admin runs", Args: cobra.ExactArgs(1), Example: "  aftercall replay cancel rpl_0199a000",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := newAPI(f.api, f.token)
+			a, err := f.connected()
 			if err != nil {
 				return err
 			}
@@ -387,7 +386,7 @@ func listCommand() *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{Use: "list", Short: "Replays that admin knows, newest first", Args: cobra.NoArgs, Example: "  aftercall replay list | jq 'select(.state==\"running\")'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := newAPI(f.api, f.token)
+			a, err := f.connected()
 			if err != nil {
 				return err
 			}

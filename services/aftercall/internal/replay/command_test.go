@@ -88,6 +88,11 @@ func TestOverTheAPIItPlansRunsAndFollows(t *testing.T) {
 	if _, _, err := run(t, append([]string{"list"}, to...)...); err == nil || !strings.Contains(err.Error(), "unknown") {
 		t.Errorf("a wrong token: %v", err)
 	}
+	t.Setenv("AFTERCALL_API", server.URL)
+	t.Setenv("AFTERCALL_TOKEN", "act_x")
+	if _, _, err := run(t, "plan", "--from", "-2h"); err != nil {
+		t.Errorf("with the address and the token of the environment: %v", err)
+	}
 }
 
 func TestAResumedReplayKeepsItsRate(t *testing.T) {
