@@ -58,6 +58,10 @@ baseline: $(CACHE)/buf ## At a release: keep the protobuf as it is for later ver
 	@cd proto && GOWORK=off ../$(CACHE)/buf build --exclude-source-info -o baseline.binpb
 
 ##
+pictures: ## Take the console's pictures anew (docs/images; needs chromium and pngquant)
+	@go test -tags synctests,pictures -count=1 -run '^TestPicturesOfTheConsole$$' ./services/aftercall/internal/e2e
+	@cd docs/images && for f in *-light.png *-dark.png; do pngquant --force --skip-if-larger --quality 60-95 --output $$f $$f; chmod 644 $$f; done
+
 bench: ## Compare the bare POST loop with one process, and with real Kafka + PostgreSQL after make real-up
 	@$(BUILD) -o $(BIN)/aftercall ./services/aftercall/cmd/aftercall
 	@if [ ! -s .cache/real/env ]; then exec $(BIN)/aftercall bench $(ARGS); fi; \
@@ -88,4 +92,4 @@ $(CACHE)/golangci-lint: tools/lint/go.mod
 $(CACHE)/buf: tools/go.mod
 	@tools/build.sh buf
 
-.PHONY: help run build test test-real proof fuzz check fmt lint generate baseline bench bench-go real-up real-down tidy clean
+.PHONY: help run build test test-real proof fuzz check fmt lint generate baseline pictures bench bench-go real-up real-down tidy clean
