@@ -52,9 +52,8 @@ type Hub struct {
 	erased  *erased
 	wanted  chan struct{}
 	catches chan struct{}
-	// life ends when the hub does: whatever a stream waits for, it then waits no more.
-	life context.Context
-	end  context.CancelFunc
+	// ended closes with the hub: whatever a stream waits for, it then waits no more.
+	ended chan struct{}
 
 	listening prometheus.Gauge
 	left      *prometheus.CounterVec
@@ -97,9 +96,8 @@ func New(o Options) *Hub {
 		o.Linger = 30 * time.Second
 	}
 	f := promauto.With(o.Registry)
-	life, end := context.WithCancel(context.Background())
 	return &Hub{
-		o: o, life: life, end: end, names: &names{read: o.Names, logger: o.Logger}, erased: &erased{read: o.Erased, logger: o.Logger}, wanted: make(chan struct{}, 1), catches: make(chan struct{}, 4), changed: make(chan struct{}),
+		o: o, ended: make(chan struct{}), names: &names{read: o.Names, logger: o.Logger}, erased: &erased{read: o.Erased, logger: o.Logger}, wanted: make(chan struct{}, 1), catches: make(chan struct{}, 4), changed: make(chan struct{}),
 		listening: f.NewGauge(prometheus.GaugeOpts{Name: "aftercall_admin_stream_listeners", Help: "Streams of live updates that are open."}),
 		left:      f.NewCounterVec(prometheus.CounterOpts{Name: "aftercall_admin_stream_left_out_total", Help: "Records that streams left out and said so, by reason."}, []string{"reason"}),
 	}
@@ -121,8 +119,11 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
 	h.closed = true
-	h.end()
+	close(h.ended)
 	h.broadcast()
 }
 

@@ -45,7 +45,13 @@ func (l *Listener) Serve(ctx context.Context, w http.ResponseWriter, way Way) er
 	defer l.Close()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	defer context.AfterFunc(l.hub.life, end)()
+	go func() {
+		select {
+		case <-l.hub.ended:
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	out := &writer{w: w, c: http.NewResponseController(w)}
 	// A server's limit on the time of a request is not for this one: when it passed,
 	// net/http would take the listener for gone.
