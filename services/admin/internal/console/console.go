@@ -110,7 +110,9 @@ func (c *Console) routes() {
 		} else {
 			w.Header().Set("Cache-Control", "no-cache")
 		}
-		assets.ServeHTTP(w, r)
+		if !serveZipped(w, r) {
+			assets.ServeHTTP(w, r)
+		}
 	})))
 	c.mux.HandleFunc("GET /login", c.login)
 	c.mux.HandleFunc("POST /login", c.signIn)
@@ -328,8 +330,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, pag
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
+	writePage(w, r, status, page, b.Bytes())
 	return nil
 }
 
