@@ -84,7 +84,7 @@ func (d *DB) Delivery(ctx context.Context, id string) (*Delivery, error) {
 // anything has happened to it. Where records about it are here already, it adds
 // what they don't say.
 func (d *DB) AddDelivery(ctx context.Context, m *aftercallv1.Delivery, requestedBy string) error {
-	_, err := d.engine.Project(ctx, &Batch{Requested: []*RequestedDelivery{{Delivery: m, By: requestedBy}}})
+	_, err := d.Project(ctx, &Batch{Requested: []*RequestedDelivery{{Delivery: m, By: requestedBy}}})
 	if err != nil {
 		return fmt.Errorf("adding delivery: %w", err)
 	}
