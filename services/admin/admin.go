@@ -26,6 +26,7 @@ import (
 	"github.com/aftercall/aftercall/services/admin/internal/api"
 	"github.com/aftercall/aftercall/services/admin/internal/console"
 	"github.com/aftercall/aftercall/services/admin/internal/erase"
+	"github.com/aftercall/aftercall/services/admin/internal/export"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/publish"
 	"github.com/aftercall/aftercall/services/admin/internal/release"
@@ -161,7 +162,8 @@ func New(ctx context.Context, c Config, d Deps) (*Server, error) {
 // layer is what API and console share, not yet able to produce.
 func layer(d Deps) *webhooks.Service {
 	return &webhooks.Service{
-		Store: d.Store, Sealer: d.Keyset, Hosts: d.Policy, Rules: d.URLRules, Logger: d.Logger, Patience: d.Patience,
+		Exports: export.NewTurns(export.AtOnce),
+		Store:   d.Store, Sealer: d.Keyset, Hosts: d.Policy, Rules: d.URLRules, Logger: d.Logger, Patience: d.Patience,
 		Probe: d.Policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 1, MaxIdleConns: 16, IdleConnTimeout: time.Second}),
 	}
 }

@@ -36,14 +36,14 @@ func (a *API) exports() {
 	route(a, access.Read, huma.Operation{OperationID: "exportAttempts", Method: http.MethodGet, Path: "/attempts/export", Summary: "View Webhook Send Attempts, as a file", Tags: []string{"History"},
 		Description: "All that the filters select, newest first, streamed. CSV by RFC 4180 with a line of names; a cell that a spreadsheet would take for a formula begins with an apostrophe. " +
 			"NDJSON has a line for each attempt, as listAttempts has it. There is a limit of time (10 minutes) and none of rows: what was cut off says so in its last line " +
-			"(CSV: a first cell that begins with INCOMPLETE; NDJSON: {\"incomplete\": true, \"reason\", \"rows\", \"next_cursor\"}) and in the HTTP trailer " + export.Trailer + ". Audited.",
-		Errors: []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
+			"(CSV: a first cell that begins with INCOMPLETE; NDJSON: {\"incomplete\": true, \"reason\", \"rows\", \"next_cursor\"}) and in the HTTP trailer " + export.Trailer + ". Four are made at once; one more is refused (too_many_exports). Audited.",
+		Errors: []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		Responses: map[string]*huma.Response{"200": {Description: "The file.", Content: map[string]*huma.MediaType{export.Types[export.CSV]: {Schema: text}, export.Types[export.NDJSON]: {Schema: text}},
 			Headers: map[string]*huma.Param{"Content-Disposition": {Schema: text}, "Trailer": {Schema: text, Description: export.Trailer + ": complete, or incomplete with the reason."}}}}},
 		func(ctx context.Context, in *exportRequest) (*huma.StreamResponse, error) {
 			q := in.attempts()
 			q.Cursor = in.Cursor
-			x, err := export.Exporter{Rows: a.store}.Begin(ctx, in.format(), q, actor(ctx))
+			x, err := export.Exporter{Rows: a.store, Turns: a.webhooks.Exports}.Begin(ctx, in.format(), q, actor(ctx))
 			if err != nil {
 				return nil, err
 			}

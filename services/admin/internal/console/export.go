@@ -33,7 +33,7 @@ func (c *Console) exportAttempts(w http.ResponseWriter, r *http.Request) error {
 		return wrong
 	}
 	query.SubscriptionID, query.Cursor = q.Get("subscription"), q.Get("cursor")
-	x, err := export.Exporter{Rows: c.Store, Now: c.Now}.Begin(r.Context(), q.Get("format"), query, actor(r))
+	x, err := export.Exporter{Rows: c.Store, Turns: c.Webhooks.Exports, Now: c.Now}.Begin(r.Context(), q.Get("format"), query, actor(r))
 	if err != nil {
 		return err
 	}

@@ -7,11 +7,12 @@
 //     a limit of time and none of rows.
 //   - What was cut off says so: in the last line, and in the trailer
 //     Aftercall-Export. A file without such a line is all that the list had.
+//   - Few are made at once (AtOnce); one too many is refused, and says so.
 //   - It carries the columns of the list: no payload, no header, no answer, and so
 //     no personal data that the list would mask.
 //   - No cell of the CSV is a formula to a spreadsheet.
 //   - Who exported what is in the audit log before the first byte is written. What
-//     cannot be audited is not exported.
+//     cannot be audited is not exported. Of a call it says that there was one.
 package export
 
 import (
@@ -48,6 +49,8 @@ type Rows interface {
 // Exporter makes exports.
 type Exporter struct {
 	Rows Rows
+	// Turns bound how many are made at once.
+	Turns Turns
 	// Limit of time, DefaultLimit when 0.
 	Limit time.Duration
 	Now   func() time.Time
@@ -70,6 +73,8 @@ type Export struct {
 	now    func() time.Time
 	first  []store.Attempt
 	next   string
+	// ended gives its turn back.
+	ended func()
 }
 
 // Begin keeps who asked for what, and reads the first page, so that what is wrong
@@ -79,6 +84,20 @@ func (e Exporter) Begin(ctx context.Context, format string, q store.AttemptQuery
 	if f == nil {
 		return nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "An export is csv or ndjson.", problem.Field{Pointer: "format", Code: problem.CodeInvalid, Message: "csv or ndjson."})
 	}
+	ended, err := e.Turns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x, err := e.begin(ctx, f, q, by)
+	if err != nil {
+		ended()
+		return nil, err
+	}
+	x.ended = ended
+	return x, nil
+}
+
+func (e Exporter) begin(ctx context.Context, f *Format, q store.AttemptQuery, by store.Actor) (*Export, error) {
 	q.Limit = pageRows
 	now := e.now()
 	x := &Export{rows: e.Rows, format: f, query: q, began: now, until: now.Add(cmp.Or(e.Limit, DefaultLimit)), now: e.now}
@@ -86,21 +105,25 @@ func (e Exporter) Begin(ctx context.Context, format string, q store.AttemptQuery
 	if x.first, x.next, err = e.Rows.Attempts(ctx, q); err != nil {
 		return nil, err
 	}
-	entry := store.AuditEntry{Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: "attempts.exported", Object: q.SubscriptionID, Detail: filters(format, q)}
+	entry := store.AuditEntry{Actor: by.Name, Kind: by.Kind, Address: by.Address, Action: "attempts.exported", Object: q.SubscriptionID, Detail: filters(f.extension, q)}
 	if err := e.Rows.AddAudit(ctx, entry); err != nil {
 		return nil, fmt.Errorf("keeping who exports: %w", err)
 	}
 	return x, nil
 }
 
-// filters are what the audit log says of an export.
+// filters are what the audit log says of an export. It does not name a call: its id
+// may be a number, which an erasure would not find there.
 func filters(format string, q store.AttemptQuery) map[string]string {
 	out := map[string]string{"format": format}
-	for name, v := range map[string]string{"event_type": q.EventType, "call": q.CallID, "delivery": q.DeliveryID, "event": q.EventID, "result": q.Result, "state": q.State,
+	for name, v := range map[string]string{"event_type": q.EventType, "delivery": q.DeliveryID, "event": q.EventID, "result": q.Result, "state": q.State,
 		"error": q.ErrorClass, "status": q.Status, "cause": q.Cause} {
 		if v != "" {
 			out[name] = v
 		}
+	}
+	if q.CallID != "" {
+		out["call"] = "one"
 	}
 	for name, t := range map[string]time.Time{"from": q.From, "to": q.To} {
 		if !t.IsZero() {
@@ -134,6 +157,7 @@ const (
 // Write streams the file. The error is what the log should say: the reader knows
 // from the last line.
 func (x *Export) Write(ctx context.Context, w http.ResponseWriter) error {
+	defer x.ended()
 	control := http.NewResponseController(w)
 	// A server's deadline is for an answer; this is many.
 	on := func() { _ = control.SetWriteDeadline(time.Now().Add(patience)) }

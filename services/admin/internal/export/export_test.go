@@ -176,6 +176,45 @@ func TestWhatWasCutOffSaysSoInTheLastLineAndInTheTrailer(t *testing.T) {
 	}
 }
 
+func TestFewExportsAreMadeAtOnce(t *testing.T) {
+	e := Exporter{Rows: &list{n: 1, row: numbered}, Turns: NewTurns(1)}
+	begin := func(ctx context.Context) (*Export, error) {
+		return e.Begin(ctx, CSV, store.AttemptQuery{}, store.Actor{})
+	}
+	one, err := begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(t.Context()); problem.From(err).Status != http.StatusServiceUnavailable || problem.From(err).Code != problem.CodeTooManyExports {
+		t.Errorf("the second of one answered %v", err)
+	}
+	// What ended, what could not begin, and what nobody writes give their turn back.
+	_ = one.Write(t.Context(), httptest.NewRecorder())
+	broken := e
+	broken.Rows = &list{before: func(int) error { return errors.New("away") }}
+	if _, err := broken.Begin(t.Context(), CSV, store.AttemptQuery{}, store.Actor{}); err == nil {
+		t.Error("a list that cannot be read is exported")
+	}
+	ctx, left := context.WithCancel(t.Context())
+	if _, err := begin(ctx); err != nil {
+		t.Fatal(err)
+	}
+	left()
+	e.Turns <- struct{}{} // waits until it is given back
+}
+
+// A call's id may be a number, or hold one; an erasure does not look for it in the
+// audit log.
+func TestTheAuditLogDoesNotNameTheCallThatWasExported(t *testing.T) {
+	l := &list{n: 1, row: numbered}
+	if _, err := (Exporter{Rows: l}).Begin(t.Context(), CSV, store.AttemptQuery{CallID: "sip:12025550142@pbx"}, store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if d := l.audit[0].Detail; d["call"] != "one" || len(d) != 2 {
+		t.Errorf("it says %v", d)
+	}
+}
+
 func TestWhatCannotBeAuditedOrReadOrIsNoFormatIsNoFile(t *testing.T) {
 	ok := &list{n: 1, row: numbered}
 	if _, err := (Exporter{Rows: ok}).Begin(t.Context(), "xlsx", store.AttemptQuery{}, store.Actor{}); problem.From(err).Status != http.StatusBadRequest || ok.read != 0 {

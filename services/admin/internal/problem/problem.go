@@ -31,6 +31,7 @@ const (
 	CodeTooLarge         = "too_large"
 	CodeTimeout          = "timeout"
 	CodeTooManyStreams   = "too_many_streams"
+	CodeTooManyExports   = "too_many_exports"
 	CodeInternal         = "internal"
 )
 

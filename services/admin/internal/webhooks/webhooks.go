@@ -36,6 +36,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/webhook"
 	"github.com/aftercall/aftercall/services/admin/internal/ack"
 	"github.com/aftercall/aftercall/services/admin/internal/erase"
+	"github.com/aftercall/aftercall/services/admin/internal/export"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
 	"github.com/aftercall/aftercall/services/admin/internal/stream"
@@ -80,6 +81,8 @@ type Service struct {
 	Separator string
 	// Live tells what happens; nil where nobody may listen.
 	Live *stream.Hub
+	// Exports take turns.
+	Exports export.Turns
 	// Replays are run beside it.
 	Replays *replay.Service
 	// Erasures too.
