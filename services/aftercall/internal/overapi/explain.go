@@ -225,14 +225,23 @@ func (c call) explain(out io.Writer, hooks []hook) error {
 }
 
 func (c call) tellDelivery(p *page, d delivery) {
+	tries := fmt.Sprintf("after %d of %d attempts", d.Attempt, d.Allowed)
+	if d.Allowed == 0 {
+		tries = "with no attempt on record" // the first one says how many there may be
+	}
 	text := ""
-	if d.Next != nil {
+	switch {
+	case d.Next == nil:
+	case d.Next.After(time.Now()):
 		text += ", next try " + d.Next.Local().Format(time.DateTime)
+	default:
+		// Of several times that it is put off for one reason, the history names the first.
+		text += ", due since " + d.Next.Local().Format(time.DateTime) + " (about to be sent, or put off again)"
 	}
 	if d.Reason != "" {
 		text += ", " + d.Reason
 	}
-	p.line("  - %s: %s after %d of %d attempts%s (%s, %s)", d.Name, d.State, d.Attempt, d.Allowed, text, d.ID, d.Cause)
+	p.line("  - %s: %s %s%s (%s, %s)", d.Name, d.State, tries, text, d.ID, d.Cause)
 	for _, a := range c.Attempts {
 		if a.DeliveryID == d.ID {
 			p.line("      %s  try %d  %s  %s  %d ms  %s", a.StartedAt.Local().Format(time.DateTime), a.Attempt, a.Result, a.answer(), a.DurationMS, a.ID)

@@ -272,7 +272,7 @@ func (p *path) waiting(r *kgo.Record) {
 		return
 	}
 	// One that was moved on stands there still.
-	if due := r.Timestamp.Add(dwell); due.After(time.Now()) && d.Next == nil {
+	if due := r.Timestamp.Add(dwell); due.After(time.Now()) && (d.Next == nil || due.After(*d.Next)) {
 		d.State, d.Reason, d.Next = store.StateWaiting, m.GetWaitReason(), &due
 	}
 }
