@@ -335,7 +335,8 @@ func follow(cmd *cobra.Command, a *client.Client, id string, rate int) error {
 	if err := a.Do(ctx, "POST", "/replays/"+id+"/run", map[string]int{"rate": rate}, r); err != nil {
 		return err
 	}
-	b := bar(cmd.ErrOrStderr(), r.Total, r.Sent+r.Skipped)
+	before := r.Sent + r.Skipped
+	b := bar(cmd.ErrOrStderr(), r.Total, before)
 	for r.State == "running" {
 		select {
 		case <-ctx.Done():
@@ -352,7 +353,7 @@ func follow(cmd *cobra.Command, a *client.Client, id string, rate int) error {
 			return err
 		}
 		r = next
-		_ = b.Set64(r.Sent + r.Skipped)
+		_ = b.Set64(r.Sent + r.Skipped - before) // a display
 	}
 	_ = b.Exit()
 	if err := r.print(cmd.OutOrStdout()); err != nil {

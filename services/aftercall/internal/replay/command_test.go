@@ -121,3 +121,11 @@ func TestAResumedReplayKeepsItsRate(t *testing.T) {
 		t.Errorf("it went on at %v", asked)
 	}
 }
+
+func TestTheRateOfAResumedReplayLeavesOutWhatWasSentBefore(t *testing.T) {
+	b := bar(&bytes.Buffer{}, 2074, 700)
+	_ = b.Add(1) // a display
+	if s := b.State(); s.CurrentBytes != 1 || b.GetMax64() != 1374 || !strings.Contains(s.Description, "after 700 before") {
+		t.Errorf("%v of %d, %q", s.CurrentBytes, b.GetMax64(), s.Description)
+	}
+}

@@ -18,15 +18,19 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// bar shows progress on a terminal, and nothing elsewhere.
-func bar(errs io.Writer, total, done int64) *progressbar.ProgressBar {
+// bar shows progress on a terminal, and nothing elsewhere. It is a bar of what is
+// left: what was done before would count as done within the first second, and the
+// rate and the time left would be wrong.
+func bar(errs io.Writer, total, before int64) *progressbar.ProgressBar {
 	if !terminal(errs) {
 		errs = io.Discard
 	}
-	b := progressbar.NewOptions64(total, progressbar.OptionSetWriter(errs), progressbar.OptionSetDescription("deliveries"), progressbar.OptionShowCount(),
+	what := "deliveries"
+	if before > 0 {
+		what = fmt.Sprintf("deliveries, after %d before", before)
+	}
+	return progressbar.NewOptions64(total-before, progressbar.OptionSetWriter(errs), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(), progressbar.OptionSetItsString("deliveries"), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-	_ = b.Set64(done) // a display
-	return b
 }
 
 // tell prints v as a JSON line in a pipe, or the text on a terminal.
