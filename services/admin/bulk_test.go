@@ -168,12 +168,24 @@ func TestSelectedWebhooksAreSwitchedOnceAndRecoveredByAPlan(t *testing.T) {
 		form.Set("from", "yesterday")
 		br.post("/webhooks/selected/plan", form).want(t, http.StatusUnprocessableEntity).shows(t, "Say from when on.")
 		form.Set("from", "2026-03-14T09:26")
-		br.post("/webhooks/selected/plan", form).want(t, http.StatusOK).shows(t, "Nothing is sent yet")
+		// Pressed twice, also at once, it is one plan.
+		var presses sync.WaitGroup
+		for range 3 {
+			presses.Go(func() { br.post("/webhooks/selected/plan", form).shows(t, "Nothing is sent yet") })
+		}
+		presses.Wait()
 		var replays struct {
 			Items []struct{ Subscriptions []string }
 		}
 		b.api("GET", "/replays", "").want(t, http.StatusOK).into(t, &replays)
 		if len(replays.Items) != 1 || len(replays.Items[0].Subscriptions) != 2 {
+			t.Errorf("the replays are %+v", replays)
+		}
+		// Another request on the page that the browser went back to is another plan.
+		form.Set("from", "2026-03-15T09:26")
+		br.post("/webhooks/selected/plan", form).want(t, http.StatusOK).shows(t, "Nothing is sent yet")
+		b.api("GET", "/replays", "").want(t, http.StatusOK).into(t, &replays)
+		if len(replays.Items) != 2 {
 			t.Errorf("the replays are %+v", replays)
 		}
 	})

@@ -232,6 +232,7 @@ func (c *Console) recoverPage(w http.ResponseWriter, r *http.Request, status int
 	page.Text = "Deliveries that ended without success (given up, stopped) are counted first. The next page says how many there are; nothing is sent before you run it there, at a rate that you choose."
 	page.Column, page.Rows, page.Span = "Now", rows, &form
 	page.Action, page.Button = "/webhooks/selected/plan", "Count"
+	page.field("operation", webhooks.NewOperation().ID)
 	page.field("id", ids...)
 	return c.render(w, r, status, "bulk", page)
 }
@@ -250,7 +251,7 @@ func (c *Console) planRecover(w http.ResponseWriter, r *http.Request) error {
 	if len(q.Subscriptions) == 0 {
 		return c.nothing(w, r, c.webhooksBulk(r, "Recover failed"))
 	}
-	planned, err := c.Webhooks.Replays.Plan(r.Context(), q, actor(r))
+	planned, err := c.Webhooks.Replays.PlanOnce(r.Context(), r.PostForm.Get("operation"), q, actor(r))
 	if p := problem.From(err); err != nil && p.Status == http.StatusUnprocessableEntity {
 		return refuse(p)
 	}

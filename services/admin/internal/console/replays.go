@@ -10,6 +10,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/replay"
+	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
 
 type replayRow struct {
@@ -20,7 +21,9 @@ type replayRow struct {
 
 type replayForm struct {
 	Mode, From, To, Why, Subscription string
-	Errors                            *problem.Problem
+	// Operation makes one plan of a button that is pressed twice.
+	Operation string
+	Errors    *problem.Problem
 }
 
 // At is what is wrong with a field, or "".
@@ -95,6 +98,7 @@ func (c *Console) listReplays(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request, status int, form replayForm) error {
+	form.Operation = webhooks.NewOperation().ID
 	page := replaysPage{base: c.base(r, "Replays", "/replays", crumb{Text: "Replays"}), Form: form}
 	cursor := r.URL.Query().Get("cursor")
 	rows, next, err := c.Webhooks.Replays.List(r.Context(), store.ReplayQuery{Page: store.Page{Limit: pageRows, Cursor: cursor}})
@@ -127,7 +131,7 @@ func (c *Console) planReplay(w http.ResponseWriter, r *http.Request) error {
 		form.Errors = problem.Invalid(problem.Field{Pointer: "/from", Code: problem.CodeInvalid, Message: "The end of the span cannot be read."})
 		return c.replaysPage(w, r, http.StatusUnprocessableEntity, form)
 	}
-	planned, err := c.Webhooks.Replays.Plan(r.Context(), q, actor(r))
+	planned, err := c.Webhooks.Replays.PlanOnce(r.Context(), r.PostForm.Get("operation"), q, actor(r))
 	if err != nil {
 		if p := problem.From(err); p.Status == http.StatusUnprocessableEntity {
 			form.Errors = p

@@ -98,7 +98,7 @@ func (f webhookFilter) matches(s *subscription.Subscription) bool {
 const webhooksShown = 100
 
 // missed is what a webhook did not get while it was off.
-type missed struct{ Subscription, Name, Text, From, To, Why string }
+type missed struct{ Subscription, Name, Text, From, To, Why, Operation string }
 
 // missedPatience is how long the list waits for the count.
 const missedPatience = 2 * time.Second
@@ -123,7 +123,7 @@ func (c *Console) missed(r *http.Request) *missed {
 	if m.Events == 1 {
 		text = "the one missed while it was off"
 	}
-	return &missed{id, s.Name, text, m.Replay.From.Format(time.RFC3339Nano), m.Replay.To.Format(time.RFC3339Nano), m.Replay.Why}
+	return &missed{id, s.Name, text, m.Replay.From.Format(time.RFC3339Nano), m.Replay.To.Format(time.RFC3339Nano), m.Replay.Why, webhooks.NewOperation().ID}
 }
 
 func (c *Console) listWebhooks(w http.ResponseWriter, r *http.Request) error {

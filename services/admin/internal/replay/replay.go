@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -86,6 +87,49 @@ func (s *Service) Plan(ctx context.Context, q Request, by store.Actor) (*store.R
 	if err != nil {
 		return nil, err
 	}
+	return s.keep(ctx, r, by)
+}
+
+// operations is the namespace of the ids of plans that are made once.
+var operations = uuid.MustParse("b0f3f6c5-6f5b-4d7e-8f0e-3a2c1d9e7a44")
+
+// PlanOnce is Plan, but for the same request under the same operation, as a button
+// that is pressed twice makes it: that is one plan, as long as it was not run. An
+// operation that is none plans.
+func (s *Service) PlanOnce(ctx context.Context, operation string, q Request, by store.Actor) (*store.Replay, error) {
+	if _, err := uuid.Parse(operation); err != nil {
+		return s.Plan(ctx, q, by)
+	}
+	text, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	key := uuid.NewSHA1(operations, slices.Concat([]byte(operation), text))
+	id := "rpl_" + hex.EncodeToString(key[:])
+	before, err := s.Rows.Replay(ctx, id)
+	if err == nil && before.State == store.ReplayPlanned {
+		return before, nil
+	}
+	if err == nil {
+		return s.Plan(ctx, q, by)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	r, err := s.Count(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	r.ID = id
+	r, err = s.keep(ctx, r, by)
+	if errors.Is(err, store.ErrExists) {
+		return s.Rows.Replay(ctx, id) // the other press was faster
+	}
+	return r, err
+}
+
+// keep keeps a plan.
+func (s *Service) keep(ctx context.Context, r *store.Replay, by store.Actor) (*store.Replay, error) {
 	r.CreatedBy = by.Name
 	if err := s.Rows.CreateReplay(ctx, r); err != nil {
 		return nil, err
