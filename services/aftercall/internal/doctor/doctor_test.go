@@ -104,6 +104,17 @@ func (d *deployment) look() Report {
 	return Look(ctx, d.machine)
 }
 
+func (d *deployment) withoutTopics() {
+	d.t.Helper()
+	var all []string
+	for _, s := range topic.All() {
+		all = append(all, s.Name)
+	}
+	if _, err := d.adm().DeleteTopics(d.t.Context(), all...); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // admin is another kafka client's.
 func (d *deployment) adm() *kadm.Client { return kafkatest.Admin(d.t, d.kafka) }
 
@@ -143,6 +154,11 @@ func TestEachPlantedMisconfigurationIsNamedByItsFinding(t *testing.T) {
 			if _, err := d.adm().DeleteTopics(d.t.Context(), topic.History); err != nil {
 				d.t.Fatal(err)
 			}
+		}},
+		{"a cluster before the first start", CheckTopics, Warn, []string{"no topic exists yet", "aftercall topics"}, func(d *deployment) { d.withoutTopics() }},
+		{"a cluster before the first start, where services may not make topics", CheckTopics, Fail, []string{"does not exist", "aftercall topics"}, func(d *deployment) {
+			d.withoutTopics()
+			d.environ["AFTERCALL_ENSURE_TOPICS"] = "false"
 		}},
 		{"a further topic that is missing", CheckTopics, Fail, []string{"contoso.queue.v2", "AFTERCALL_SOURCES"}, func(d *deployment) {
 			d.environ["AFTERCALL_SOURCES"] = "contoso.queue.v2=App.QueueWebhook"

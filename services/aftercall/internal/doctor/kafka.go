@@ -137,6 +137,11 @@ func (m Machine) topics(ctx context.Context, r *Report, s settings, client *kgo.
 		r.add(CheckTopics, Fail, oneLine(err), "whether the topics are as they should be is not known", "give this user the right to describe topics and their configurations: kafka-acls --add --operation DescribeConfigs --topic 'aftercall.' --resource-pattern-type prefixed")
 		return false
 	}
+	if s.Kafka.EnsureTopics && len(findings) == len(specs) && !slices.ContainsFunc(findings, func(f kafka.Finding) bool { return !strings.Contains(f.Message, " does not exist") }) {
+		r.add(CheckTopics, Warn, "no topic exists yet", "the first service that starts makes them, where it has the right to create topics; without them none starts",
+			"start the services, or run aftercall topics before. If they were there already: this is another cluster, or they were deleted")
+		return false
+	}
 	type group struct {
 		kafka.Finding
 		topics []string
