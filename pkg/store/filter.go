@@ -41,6 +41,18 @@ func (f *filter) between(column string, from, to time.Time) {
 	}
 }
 
+// result adds a result of attempts. What is not delivered is said in the words of
+// the partial indices, so that they serve, and as what it is not otherwise: to say
+// it twice would have PostgreSQL expect few rows, and sort all of them.
+func (f *filter) result(column, v string) {
+	other, unsuccessful := map[string]string{ResultFailed: ResultNotSent, ResultNotSent: ResultFailed}[v]
+	if !unsuccessful {
+		f.equal(column, v)
+		return
+	}
+	f.where = append(f.where, column+" <> '"+ResultDelivered+"'", column+" <> '"+other+"'")
+}
+
 // cause adds a cause, or that it is no test.
 func (f *filter) cause(column, v string) {
 	if v == CauseNotTest {
