@@ -42,7 +42,7 @@ func (c Config) URLRules(p *safedial.Policy) webhook.URLRules {
 func (c Config) Secrets() (*secret.Keyset, error) {
 	if c.Keyset == "" {
 		return nil, errors.New("AFTERCALL_KEYSET_FILE (or AFTERCALL_KEYSET) is not set: without the keyset no signing secret can be opened; " +
-			"admin and every sender need the same one")
+			"admin, projectors and senders need the same one")
 	}
 	k, err := secret.Open([]byte(c.Keyset))
 	if err != nil {
