@@ -63,7 +63,7 @@ func TestAWebhooksOverviewSaysHowItGoesAndLeadsToItsAttempts(t *testing.T) {
 		br := b.signIn()
 		page := br.get("/webhooks/"+id).want(t, http.StatusOK)
 		checkPage(t, "overview", page)
-		for _, text := range []string{"30 of 34 attempts succeeded, 4 failed", "88.2 %", "left alone", "&lt;b&gt;5 in a row", "next probe", ">3 h ago<", "200 came 30 times, 503 came 3 times", "status 3 times, time-out 1 time",
+		for _, text := range []string{"30 of 34 attempts succeeded, 4 failed", "88.2 %", "left alone", "&lt;b&gt;5 in a row", "Next probe", ">3 h ago<", "200 came 30 times, 503 came 3 times", "status 3 times, time-out 1 time",
 			`aria-current="page">Overview<`, ">Settings<", ">Test<", "Show data", "half of the requests took up to"} {
 			if !strings.Contains(page.body, text) {
 				t.Errorf("the page does not say %q", text)
