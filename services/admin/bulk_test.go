@@ -8,10 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
+	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
@@ -187,6 +189,37 @@ func TestSelectedWebhooksAreSwitchedOnceAndRecoveredByAPlan(t *testing.T) {
 		b.api("GET", "/replays", "").want(t, http.StatusOK).into(t, &replays)
 		if len(replays.Items) != 2 {
 			t.Errorf("the replays are %+v", replays)
+		}
+	})
+}
+
+// Two processes that are asked for the same at the same moment: what the other one
+// has carried out meanwhile is not carried out again.
+func TestAnActionOnManyThatAnotherProcessCarriesOutIsWaitedFor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, b *bundle) {
+		id, _ := b.subscribe(`{"name":"one","endpoint":"https://receiver.example/1","active":true,"events":["App.QueueWebhook"]}`)
+		br := b.signIn()
+		form := hiddenFields(br.post("/webhooks/selected/disable", url.Values{"id": {id}}).want(t, http.StatusOK).body)
+		release, ok, err := b.db.Lock(t.Context(), "operations on many")
+		if err != nil || !ok {
+			t.Fatalf("the other process has no turn: %v", err)
+		}
+		answered := make(chan answer, 1)
+		go func() { answered <- br.post("/webhooks/selected", form) }()
+		select {
+		case a := <-answered:
+			t.Errorf("it was not waited for: %d", a.status)
+		case <-time.After(200 * time.Millisecond): // a change that is not made cannot be waited for
+		}
+		err = b.db.AddAudit(t.Context(), store.AuditEntry{Action: "subscriptions.disabled", Object: form.Get("operation") + "/" + form.Get("try"), Detail: map[string]string{"done": "1"}})
+		release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := <-answered
+		a.want(t, http.StatusOK).shows(t, "This was carried out before")
+		if !b.last(id).GetActive() {
+			t.Error("it was carried out twice")
 		}
 	})
 }

@@ -69,7 +69,11 @@ func (s *Service) once(ctx context.Context, o Operation, action string, by store
 	if _, err := uuid.Parse(o.ID); err != nil || o.Try < 1 {
 		return nil, problem.New(http.StatusBadRequest, problem.CodeInvalid, "The operation is not one of ours. Select again.")
 	}
-	defer s.operations.lock(o.object())()
+	giveBack, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer giveBack()
 	before, _, err := s.Store.Audit(ctx, store.AuditQuery{Action: action, Object: o.object(), Page: store.Page{Limit: 1}})
 	if err != nil {
 		return nil, err
@@ -85,6 +89,35 @@ func (s *Service) once(ctx context.Context, o Operation, action string, by store
 		Detail: map[string]string{"done": strconv.Itoa(m.Done), "nothing_to_do": strconv.Itoa(m.Same), "failed": strconv.Itoa(len(m.Failed))}}
 	s.enter(context.WithoutCancel(ctx), entry)
 	return m, nil
+}
+
+// turnEvery is how often it is asked whether another process has carried out its
+// operation.
+const turnEvery = 50 * time.Millisecond
+
+// turn waits until no operation is carried out, in whichever process: the same one
+// may have been asked for in two of them. In one process the turns are taken one
+// after the other before, so that waiting costs one connection of the store.
+func (s *Service) turn(ctx context.Context) (giveBack func(), err error) {
+	unlock := s.operations.lock("")
+	ctx, cancel := context.WithTimeout(ctx, manyTime)
+	defer cancel()
+	for {
+		release, ok, err := s.Store.Lock(ctx, "operations on many")
+		if err == nil && ok {
+			return func() { release(); unlock() }, nil
+		}
+		if err == nil {
+			select {
+			case <-time.After(turnEvery):
+				continue
+			case <-ctx.Done():
+				err = problem.New(http.StatusServiceUnavailable, problem.CodeTimeout, "Another action on many is still being carried out. Try again.")
+			}
+		}
+		unlock()
+		return nil, err
+	}
 }
 
 // carried is what the audit log says of an operation that was carried out.
