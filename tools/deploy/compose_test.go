@@ -39,6 +39,7 @@ func TestComposeLoadsAndItsServicesReadWhatTheyAreGiven(t *testing.T) {
 				t.Errorf("%s reads the secret %s and is not given it", name, secret)
 			}
 		}
+		supplied(t, name, func(variable string) bool { return s.Environment[variable] != nil })
 		_, ours := all[name]
 		if ours && (s.HealthCheck == nil || !slices.Equal([]string(s.HealthCheck.Test), []string{"CMD", "/service", "health"}) || !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"})) {
 			t.Errorf("%s asks no /readyz, or may more than it must", name)

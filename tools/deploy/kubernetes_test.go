@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,9 @@ func TestEveryOverlayBuildsAndItsPodsReadWhatTheyAreGiven(t *testing.T) {
 				for variable := range common {
 					known(t, all, name, variable)
 				}
+				supplied(t, name, func(variable string) bool {
+					return common[variable] != "" || slices.ContainsFunc(pod.Spec.Containers[0].Env, func(e corev1.EnvVar) bool { return e.Name == variable })
+				})
 				for _, fault := range restricted(name, pod) {
 					t.Errorf("%s: %s", name, fault)
 				}

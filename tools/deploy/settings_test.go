@@ -53,6 +53,26 @@ func known(t *testing.T, all map[string][]string, service, name string) {
 	}
 }
 
+// indispensable are the variables without which a service does not start, or does
+// not do all of its work where others run beside it.
+var indispensable = map[string][]string{
+	"router":    {"AFTERCALL_BROKERS", "AFTERCALL_OPS_LISTEN", "AFTERCALL_INSTANCE"},
+	"sender":    {"AFTERCALL_BROKERS", "AFTERCALL_OPS_LISTEN", "AFTERCALL_KEYSET_FILE"},
+	"projector": {"AFTERCALL_BROKERS", "AFTERCALL_OPS_LISTEN", "AFTERCALL_INSTANCE", "AFTERCALL_DATABASE_URL_FILE", "AFTERCALL_KEYSET_FILE"},
+	"admin":     {"AFTERCALL_BROKERS", "AFTERCALL_OPS_LISTEN", "AFTERCALL_LISTEN", "AFTERCALL_DATABASE_URL_FILE", "AFTERCALL_KEYSET_FILE"},
+	"topics":    {"AFTERCALL_BROKERS"},
+}
+
+// supplied complains about a variable that a service needs and is not given.
+func supplied(t *testing.T, service string, given func(name string) bool) {
+	t.Helper()
+	for _, name := range indispensable[service] {
+		if !given(name) {
+			t.Errorf("%s is not given %s", service, name)
+		}
+	}
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(filepath.Join(root, path))
 	return err == nil
