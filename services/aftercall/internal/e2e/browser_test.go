@@ -273,7 +273,21 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	b.press("Count")
 	b.sees("Copies in Kafka")
 	b.do(chromedp.Evaluate(`location.pathname`, &erasure))
-	screens = append(screens, delivery, event, erasure)
+	var plan, sent string
+	b.do(chromedp.Navigate(console + "/replays"))
+	b.press("Count")
+	b.sees("Nothing is sent yet")
+	b.do(chromedp.Evaluate(`location.pathname`, &plan), chromedp.Navigate(console+"/webhooks"))
+	b.press("Send Test Webhook")
+	b.sees("Send another")
+	b.do(chromedp.Evaluate(`location.pathname`, &sent))
+	screens = append(screens, delivery, event, erasure, plan, sent)
+	// What is asked before many are changed has no address.
+	for button, asked := range map[string]string{"disable": "Disable 1 webhook?", "recover": "Recover what failed of 1 webhook"} {
+		b.do(chromedp.Navigate(console+"/webhooks"), chromedp.Click(`main input[name=id]`, chromedp.ByQuery), chromedp.Click(`[formaction$="/selected/`+button+`"]`, chromedp.ByQuery))
+		b.sees(asked)
+		b.accessible("what is asked before: " + button)
+	}
 	user, link := b.addUser(console, "ada@example.com")
 	screens = append(screens, "/users", user, user+"/remove", "/account", "/login", link)
 	for _, scheme := range []string{"light", "dark"} {
