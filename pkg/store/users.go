@@ -39,15 +39,15 @@ type UserChange struct {
 // usable says that this user can sign in and administer.
 func (u *User) usable() bool { return u.Role == RoleAdmin && !u.Disabled && u.PasswordHash != "" }
 
-// CreateUser adds a user, with the setup link of this hash when there is one.
-// ErrExists when the id or the login is taken.
+// CreateUser adds a user, with the setup link of this hash when there is one. The
+// links for the first user end. ErrExists when the id or the login is taken.
 func (d *DB) CreateUser(ctx context.Context, u User, setup []byte, a Actor) error {
 	return d.createUser(ctx, u, setup, a, func(context.Context, *sql.Tx) error { return nil })
 }
 
-// CreateFirstUser adds a user where there is none, and ends the links for the
-// first user. link is the hash of the one it was made with, or nil. ErrExists
-// when there is a user, ErrNotFound when the link is unknown or expired.
+// CreateFirstUser adds a user where there is none. link is the hash of the one it
+// was made with, or nil. ErrExists when there is a user, ErrNotFound when the link
+// is unknown or expired.
 func (d *DB) CreateFirstUser(ctx context.Context, u User, link []byte, a Actor) error {
 	return d.createUser(ctx, u, nil, a, func(ctx context.Context, tx *sql.Tx) error {
 		var n int
@@ -66,8 +66,7 @@ func (d *DB) CreateFirstUser(ctx context.Context, u User, link []byte, a Actor) 
 				return errors.Join(err, ErrNotFound)
 			}
 		}
-		_, err := tx.ExecContext(ctx, `delete from login_links where scopes = ''`)
-		return err
+		return nil
 	})
 }
 
@@ -86,6 +85,11 @@ func (d *DB) createUser(ctx context.Context, u User, setup []byte, a Actor, befo
 		_, err := tx.ExecContext(ctx, `insert into users (id, login, role, password_hash, disabled, version, setup_hash, setup_expires_at, created_by, created_at) values ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9)`,
 			u.ID, Clean(u.Login), Clean(u.Role), u.PasswordHash, u.Disabled, hash, d.stamp(u.SetupExpiresAt), Clean(u.CreatedBy), d.stamp(u.CreatedAt))
 		if err != nil {
+			return err
+		}
+		// The links for the first user have stood in a log. Should the users be removed
+		// again, they must not come to life.
+		if _, err := tx.ExecContext(ctx, `delete from login_links where scopes = ''`); err != nil {
 			return err
 		}
 		return d.auditUser(ctx, tx, a, "user.created", u.ID, map[string]string{"login": u.Login, "role": u.Role})

@@ -181,6 +181,14 @@ func firstUser(t *testing.T, db *store.DB) {
 		return db.CreateFirstUser(ctx, store.User{ID: id, Login: id, Role: store.RoleAdmin, PasswordHash: "x"}, link, ada)
 	}
 	gone(t, "an unknown link", first("usr_0", hashOf("made up")))
+	// Once there was a user, a link that stood in a log opens nothing, though they
+	// were removed again.
+	must(t, db.CreateUser(ctx, store.User{ID: "usr_short", Login: "short", Role: "viewer"}, nil, ada))
+	must(t, db.DeleteUser(ctx, "usr_short", 0, ada))
+	gone(t, "a link from before there was a user", db.FirstLink(ctx, hashOf("one")))
+	for _, link := range []string{"one", "two"} {
+		must(t, db.CreateFirstLink(ctx, hashOf(link), until))
+	}
 	var made atomic.Int32
 	var wg sync.WaitGroup
 	for i, link := range []string{"one", "two", "one", "two"} {
