@@ -164,7 +164,7 @@ func (x *Export) Write(ctx context.Context, w http.ResponseWriter) error {
 	on()
 	end := func(trailer string) { w.Header().Set(Trailer, trailer) }
 	if _, err := w.Write(x.format.head); err != nil {
-		return nil //nolint:nilerr // whoever reads it is gone
+		return nil // whoever reads it is gone
 	}
 	rows, page, next := 0, x.first, x.next
 	x.first = nil
@@ -176,7 +176,7 @@ func (x *Export) Write(ctx context.Context, w http.ResponseWriter) error {
 		}
 		on()
 		if _, err := w.Write(buffer); err != nil {
-			return nil //nolint:nilerr // whoever reads it is gone
+			return nil // whoever reads it is gone
 		}
 		_ = control.Flush()
 		rows += len(page)
@@ -191,7 +191,7 @@ func (x *Export) Write(ctx context.Context, w http.ResponseWriter) error {
 				c.Reason, err = reasonTime, nil
 			}
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // whoever reads it is gone
+				return nil // whoever reads it is gone
 			}
 			on()
 			_, _ = w.Write(x.format.cut(nil, c))
