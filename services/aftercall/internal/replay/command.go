@@ -270,6 +270,10 @@ func (j *job) carry(cmd *cobra.Command, offsets map[int32][]int64, file string) 
 	_ = b.Exit()
 	if err != nil {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\nInterrupted after %d. Go on with: aftercall replay resume %s\n", j.Sent, file)
+		if cmd.Context().Err() != nil {
+			// Asked to end, but a script must not take it for done. Why was said.
+			return &client.ExitError{Code: client.ExitPartly}
+		}
 		return err
 	}
 	return tell(cmd.OutOrStdout(), map[string]any{"replay": j.ID, "sent": j.Sent, "done": true}, func(w io.Writer) {

@@ -2,11 +2,15 @@ package replay
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +19,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 func run(t *testing.T, args ...string) (out, errs string, err error) {
@@ -45,6 +50,33 @@ func TestTheCommandSendsOnlyWithExecute(t *testing.T) {
 	}
 	if _, _, err := run(t, "resume", file); err == nil || !strings.Contains(err.Error(), "is done") {
 		t.Errorf("resuming what is done: %v", err)
+	}
+}
+
+func TestWhatIsInterruptedIsPartlyDone(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	for _, id := range []string{"dlv_1", "dlv_2", "dlv_3"} {
+		d := &aftercallv1.Delivery{DeliveryId: id, EventId: "evt_" + id, SubscriptionId: "sub_a", Attempt: 1, Cause: aftercallv1.Cause_CAUSE_CALL_ENDED}
+		kafkatest.Produce(t, c, record.New(topic.GivenUp, "sub_a/0", d, time.Now()))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*kafkatest.Patience)
+	defer cancel()
+	cmd := Command()
+	cmd.SetOut(io.Discard)
+	file := filepath.Join(t.TempDir(), "place.json")
+	cmd.SetErr(io.Discard)
+	cmd.SetArgs([]string{"run", "--brokers", c.Brokers[0], "--topic", "deliveries.given-up", "--from", "-1h", "--to", time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "--state", "given_up", "--state-file", file, "--rate", "1/s", "--execute"})
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	// Interrupted once it has begun to send.
+	for len(kafkatest.ReadAll(t, c, topic.Deliveries)) == 0 && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	cancel()
+	var status *client.ExitError
+	if err := <-ended; !errors.As(err, &status) || status.Code != client.ExitPartly {
+		t.Errorf("interrupted: %v", err)
 	}
 }
 
