@@ -47,6 +47,7 @@ type attemptPage struct {
 	Stream, Since                                    string
 	Payload                                          payloadView
 	Path                                             []place
+	Signature                                        *signatureView
 }
 
 func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
@@ -83,6 +84,12 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	page.Payload = c.payloadOf(r, a.EventID, false)
 	page.Curl = curl(a, page.Payload)
 	page.Path = c.path(r, a)
+	// The live region shows none of what follows.
+	if r.Header.Get("Aftercall-Fragment") == "" {
+		if page.Signature, err = c.signature(r.Context(), a); err != nil {
+			return err
+		}
+	}
 	return c.render(w, r, http.StatusOK, "attempt", page)
 }
 
