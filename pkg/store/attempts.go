@@ -41,6 +41,7 @@ func (d *DB) Attempts(ctx context.Context, q AttemptQuery) ([]Attempt, string, e
 	f.equal("a.error_class", q.ErrorClass)
 	f.status("a.http_status", q.Status)
 	f.cause("a.cause", q.Cause)
+	f.within("a.attempt", q.MinAttempt, q.MaxAttempt)
 	f.between("a.started_at", q.From, q.To)
 	limit, tail, err := f.page("attempts", "a.started_at", "a.attempt_id", q.Page)
 	if err != nil {

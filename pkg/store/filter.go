@@ -41,6 +41,16 @@ func (f *filter) between(column string, from, to time.Time) {
 	}
 }
 
+// within adds least <= column <= most, where they are set.
+func (f *filter) within(column string, least, most int32) {
+	if least > 0 {
+		f.add(column+" >= %s", least)
+	}
+	if most > 0 {
+		f.add(column+" <= %s", most)
+	}
+}
+
 // result adds a result of attempts. What is not delivered is said in the words of
 // the partial indices, so that they serve, and as what it is not otherwise: to say
 // it twice would have PostgreSQL expect few rows, and sort all of them.

@@ -28,8 +28,11 @@ type AttemptQuery struct {
 	// Status is a code ("503") or a class of codes ("5xx").
 	Status string
 	// Cause is call_ended, test, resend or replay, or not_test for all but tests.
-	Cause    string
-	From, To time.Time
+	Cause string
+	// MinAttempt and MaxAttempt are the first and the last number that an attempt
+	// may have. No index knows it: the others, and the newest first, do the work.
+	MinAttempt, MaxAttempt int32
+	From, To               time.Time
 	Page
 }
 

@@ -482,6 +482,8 @@ func filters(t *testing.T, db *store.DB) {
 		"code class":   {store.AttemptQuery{Status: "5xx"}, func(a store.Attempt) bool { return a.HTTPStatus/100 == 5 }},
 		"no code":      {store.AttemptQuery{Status: "teapot"}, func(a store.Attempt) bool { return false }},
 		"cause":        {store.AttemptQuery{Cause: "resend"}, func(a store.Attempt) bool { return a.Cause == "resend" }},
+		"retries":      {store.AttemptQuery{MinAttempt: 2}, func(a store.Attempt) bool { return a.Attempt > 1 }},
+		"one attempt":  {store.AttemptQuery{MinAttempt: 1, MaxAttempt: 1}, func(a store.Attempt) bool { return a.Attempt == 1 }},
 		"no tests":     {store.AttemptQuery{Cause: store.CauseNotTest}, func(a store.Attempt) bool { return a.Cause != "test" }},
 		"time": {store.AttemptQuery{From: some.StartedAt, To: some.StartedAt.Add(time.Hour)}, func(a store.Attempt) bool {
 			return !a.StartedAt.Before(some.StartedAt) && a.StartedAt.Before(some.StartedAt.Add(time.Hour))

@@ -14,7 +14,7 @@ import (
 )
 
 type exportRequest struct {
-	Filters
+	AttemptFilters
 	Format string `query:"format" enum:"csv,ndjson" doc:"Left out: what Accept asks for (text/csv, application/x-ndjson), else ndjson."`
 	Accept string `header:"Accept"`
 	Cursor string `query:"cursor" maxLength:"1024" doc:"Where to begin: the cursor that the last line of an incomplete export names."`

@@ -49,6 +49,19 @@ func (f Filters) attempts() store.AttemptQuery {
 		EventID: f.Event, Result: f.Result, State: f.State, ErrorClass: f.Error, Status: f.Status, Cause: f.Cause, From: f.From, To: f.To}
 }
 
+// AttemptFilters select attempts.
+type AttemptFilters struct {
+	Filters
+	MinAttempt int32 `query:"min_attempt" minimum:"1" maximum:"65535" doc:"The least number of the attempt: 2 leaves first attempts out."`
+	MaxAttempt int32 `query:"max_attempt" minimum:"1" maximum:"65535" doc:"The greatest number of the attempt."`
+}
+
+func (f AttemptFilters) attempts() store.AttemptQuery {
+	q := f.Filters.attempts()
+	q.MinAttempt, q.MaxAttempt = f.MinAttempt, f.MaxAttempt
+	return q
+}
+
 // ResendKey makes repeating a resend safe.
 type ResendKey struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Repeating a request with the same key resends once."`
@@ -86,7 +99,7 @@ func (a *API) history() {
 
 	route(a, access.Read, huma.Operation{OperationID: "listAttempts", Method: http.MethodGet, Path: "/attempts", Summary: "View Webhook Send Attempts", Tags: []string{"History"}, Errors: pages},
 		func(ctx context.Context, in *struct {
-			Filters
+			AttemptFilters
 			Paging
 		}) (*struct{ Body List[Attempt] }, error) {
 			q := in.attempts()

@@ -50,7 +50,7 @@ type StreamGap struct {
 }
 
 type streamRequest struct {
-	Filters
+	AttemptFilters
 	Rows        int    `query:"rows" minimum:"1" maximum:"1000" default:"100" doc:"Most attempts, deferrals and changes at a time, of which there are five a second. What is more is counted in a gap, and the newest are kept."`
 	Since       string `query:"since" maxLength:"16384" doc:"Id of the last event that you have; the header Last-Event-ID comes before it. Left out: from now on." example:"0:812,1:77"`
 	LastEventID string `header:"Last-Event-ID" maxLength:"16384"`
@@ -63,7 +63,7 @@ func (r *streamRequest) listen() stream.Request {
 	}
 	return stream.Request{Since: since, Rows: r.Rows, Filter: stream.Filter{
 		Subscription: r.Subscription, EventType: r.EventType, Call: r.Call, Delivery: r.Delivery, Event: r.Filters.Event, Result: r.Result, State: r.State,
-		Status: r.Status, Error: r.Error, Cause: r.Cause, From: r.From, To: r.To,
+		Status: r.Status, Error: r.Error, Cause: r.Cause, MinAttempt: r.MinAttempt, MaxAttempt: r.MaxAttempt, From: r.From, To: r.To,
 	}}
 }
 

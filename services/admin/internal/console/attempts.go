@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,20 +34,22 @@ type attemptRow struct {
 }
 
 type attemptFilter struct {
-	EventType, Result, Status, Error, Cause, Call, From, To string
+	EventType, Result, State, Status, Error, Cause, Attempt, Call, From, To string
 }
 
 // attemptFilterOf reads it from a page's query.
 func attemptFilterOf(q url.Values) attemptFilter {
-	return attemptFilter{EventType: q.Get("event_type"), Result: q.Get("result"), Status: q.Get("status"), Error: q.Get("error"), Cause: q.Get("cause"), Call: q.Get("call"), From: q.Get("from"), To: q.Get("to")}
+	return attemptFilter{EventType: q.Get("event_type"), Result: q.Get("result"), State: q.Get("state"), Attempt: q.Get("attempt"), Status: q.Get("status"), Error: q.Get("error"), Cause: q.Get("cause"), Call: q.Get("call"), From: q.Get("from"), To: q.Get("to")}
 }
 
 // query is what the store is asked, or what cannot be read in it.
 func (f attemptFilter) query() (store.AttemptQuery, *problem.Problem) {
-	q := store.AttemptQuery{EventType: f.EventType, CallID: f.Call, Result: f.Result, ErrorClass: f.Error, Status: f.Status, Cause: f.Cause}
+	q := store.AttemptQuery{EventType: f.EventType, CallID: f.Call, Result: f.Result, State: f.State, ErrorClass: f.Error, Status: f.Status, Cause: f.Cause}
 	var fromOK, toOK bool
 	q.From, fromOK = minute(f.From)
 	q.To, toOK = minute(f.To)
+	var attemptOK bool
+	q.MinAttempt, q.MaxAttempt, attemptOK = attemptNumbers(f.Attempt)
 	unreadable := func(title, detail string) (store.AttemptQuery, *problem.Problem) {
 		p := problem.New(http.StatusBadRequest, problem.CodeInvalid, detail)
 		p.Title = title
@@ -56,8 +60,26 @@ func (f attemptFilter) query() (store.AttemptQuery, *problem.Problem) {
 		return unreadable("The time cannot be read", "A time looks like 2026-03-14T09:26.")
 	case f.Status != "" && !statusPattern.MatchString(f.Status):
 		return unreadable("The HTTP status cannot be read", "A status looks like 503, a class of them like 5xx.")
+	case !attemptOK:
+		return unreadable("The attempt cannot be read", "An attempt looks like 3, all after the first like >1.")
 	}
 	return q, nil
+}
+
+// attemptNumbers reads "3" and ">1".
+func attemptNumbers(text string) (least, most int32, ok bool) {
+	if text == "" {
+		return 0, 0, true
+	}
+	number, after := strings.CutPrefix(text, ">")
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || n == 0 && !after {
+		return 0, 0, false
+	}
+	if after {
+		return int32(n) + 1, 0, true
+	}
+	return int32(n), int32(n), true
 }
 
 type pager struct{ Newest, Newer, Older string }
@@ -69,10 +91,14 @@ type attemptsPage struct {
 	Care                  *care
 	EventTypes            []option
 	Results, ErrorClasses []option
-	Causes                []option
-	Q                     attemptFilter
-	Filtered              bool
-	Live                  liveness
+	Causes, States        []option
+	// Search is what was typed, when it could not be read; Chips are the filters
+	// that are on.
+	Search, SearchWords string
+	Chips               []chip
+	Q                   attemptFilter
+	Filtered            bool
+	Live                liveness
 	// Stream adds rows to the first page; Since is up to where it was read.
 	Stream, Since         string
 	Rows                  []attemptRow
@@ -110,8 +136,7 @@ const pageRows = 50
 
 func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	page := attemptsPage{Path: "/attempts", TestAction: "/webhooks/test", Live: liveness{}, Q: attemptFilterOf(q)}
-	page.Filtered = page.Q != attemptFilter{}
+	page := attemptsPage{Path: "/attempts", TestAction: "/webhooks/test", Live: liveness{}, Q: attemptFilterOf(q), SearchWords: searchWords}
 	if id := r.PathValue("id"); id != "" {
 		s, err := c.Store.Subscription(r.Context(), id)
 		if err != nil {
@@ -132,7 +157,24 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	page.ErrorClasses = choices(page.Q.Error, "status", "status", "timeout", "time-out", "connect", "connect", "dns", "DNS", "tls", "TLS", "reset", "reset", "protocol", "protocol", "policy", "policy")
 	page.Causes = choices(page.Q.Cause, "call_ended", "a call ended", "test", "test", "resend", "resend", "replay", "replay", "not_test", "all but tests")
 
-	query, wrong := page.Q.query()
+	page.States = choices(page.Q.State, "waiting", "waiting", "delivered", "delivered", "given_up", "given up", "stopped", "stopped")
+
+	var wrong *problem.Problem
+	if q.Has("search") {
+		found, err := parseSearch(q.Get("search"), page.Q, c.Now())
+		if err == nil {
+			http.Redirect(w, r, withQuery(page.Path, found.values()), http.StatusSeeOther)
+			return nil
+		}
+		page.Search = q.Get("search")
+		wrong = problem.New(http.StatusBadRequest, problem.CodeInvalid, err.Error())
+		wrong.Title = "The search cannot be read"
+	}
+	page.Filtered, page.Chips = page.Q != attemptFilter{}, page.Q.chips(page.Path)
+	query, unreadable := page.Q.query()
+	if wrong == nil {
+		wrong = unreadable
+	}
 	query.Page = store.Page{Limit: pageRows, Cursor: q.Get("cursor")}
 	if page.Subscription != nil {
 		query.SubscriptionID = page.Subscription.ID

@@ -72,7 +72,7 @@ type liveRow struct {
 func liveFilter(q store.AttemptQuery, attemptsOnly bool) stream.Filter {
 	return stream.Filter{
 		Subscription: q.SubscriptionID, EventType: q.EventType, Call: q.CallID, Delivery: q.DeliveryID, Event: q.EventID, Result: q.Result, State: q.State,
-		Status: q.Status, Error: q.ErrorClass, Cause: q.Cause, From: q.From, To: q.To, AttemptsOnly: attemptsOnly,
+		Status: q.Status, Error: q.ErrorClass, Cause: q.Cause, MinAttempt: q.MinAttempt, MaxAttempt: q.MaxAttempt, From: q.From, To: q.To, AttemptsOnly: attemptsOnly,
 	}
 }
 
@@ -88,7 +88,7 @@ func streamHref(pairs ...string) string {
 }
 
 func (f attemptFilter) streamHref(subscription string) string {
-	return streamHref("rows", "1", "subscription", subscription, "event_type", f.EventType, "result", f.Result, "status", f.Status, "error", f.Error, "cause", f.Cause, "call", f.Call, "from", f.From, "to", f.To)
+	return streamHref("rows", "1", "subscription", subscription, "event_type", f.EventType, "result", f.Result, "status", f.Status, "error", f.Error, "cause", f.Cause, "call", f.Call, "from", f.From, "to", f.To, "state", f.State, "attempt", f.Attempt)
 }
 
 // place is up to where the store has the history. Asked for before a page is

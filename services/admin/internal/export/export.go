@@ -125,6 +125,11 @@ func filters(format string, q store.AttemptQuery) map[string]string {
 	if q.CallID != "" {
 		out["call"] = "one"
 	}
+	for name, n := range map[string]int32{"min_attempt": q.MinAttempt, "max_attempt": q.MaxAttempt} {
+		if n > 0 {
+			out[name] = strconv.Itoa(int(n))
+		}
+	}
 	for name, t := range map[string]time.Time{"from": q.From, "to": q.To} {
 		if !t.IsZero() {
 			out[name] = t.UTC().Format(time.RFC3339)

@@ -14,6 +14,7 @@ import (
 type Filter struct {
 	Subscription, EventType, Call, Delivery, Event string
 	Result, State, Status, Error, Cause            string
+	MinAttempt, MaxAttempt                         int32
 	From, To                                       time.Time
 	// AttemptsOnly leaves out what is no attempt.
 	AttemptsOnly bool
@@ -45,6 +46,10 @@ func (f Filter) match(i *Item) bool {
 		}
 	}
 	if !f.From.IsZero() && when.Before(f.From) || !f.To.IsZero() && !when.Before(f.To) {
+		return false
+	}
+	// What is no attempt has no number.
+	if a.Attempt < f.MinAttempt || f.MaxAttempt > 0 && (a.Attempt > f.MaxAttempt || a.Attempt == 0) {
 		return false
 	}
 	return f.Status == "" || matchStatus(f.Status, a.HTTPStatus)

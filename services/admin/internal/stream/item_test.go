@@ -72,7 +72,7 @@ func TestWhatIsNoHistoryIsPassedOver(t *testing.T) {
 
 func TestAFilterSelectsAsTheListDoes(t *testing.T) {
 	now := time.Now()
-	attempt := &Item{Kind: KindAttempt, Attempt: store.Attempt{SubscriptionID: "s", EventType: "App.QueueWebhook", CallID: "c", DeliveryID: "d", EventID: "e", Result: "failed", State: "waiting", ErrorClass: "status", HTTPStatus: 503, Cause: "replay", StartedAt: now}}
+	attempt := &Item{Kind: KindAttempt, Attempt: store.Attempt{SubscriptionID: "s", EventType: "App.QueueWebhook", CallID: "c", DeliveryID: "d", EventID: "e", Result: "failed", State: "waiting", ErrorClass: "status", HTTPStatus: 503, Cause: "replay", Attempt: 2, StartedAt: now}}
 	deferral := &Item{Kind: KindDeferral, At: now, Attempt: store.Attempt{SubscriptionID: "s", DeliveryID: "d", State: "waiting"}}
 	for name, c := range map[string]struct {
 		f                 Filter
@@ -89,6 +89,10 @@ func TestAFilterSelectsAsTheListDoes(t *testing.T) {
 		"another":      {Filter{Status: "4xx"}, false, false},
 		"no status":    {Filter{Status: "0"}, false, false},
 		"odd status":   {Filter{Status: "xx"}, false, false},
+		"a retry":      {Filter{MinAttempt: 2}, true, false},
+		"a later one":  {Filter{MinAttempt: 3}, false, false},
+		"the second":   {Filter{MinAttempt: 2, MaxAttempt: 2}, true, false},
+		"the first":    {Filter{MaxAttempt: 1}, false, false},
 		"only":         {Filter{AttemptsOnly: true}, true, false},
 		"from":         {Filter{From: now.Add(time.Second)}, false, false},
 		"to":           {Filter{To: now}, false, false},
