@@ -94,22 +94,11 @@ func byID(t testing.TB, page, id string) string {
 		t.Fatal(err)
 	}
 	var found string
-	var text func(n *html.Node) string
-	text = func(n *html.Node) string {
-		if n.Type == html.TextNode {
-			return n.Data
-		}
-		var b strings.Builder
-		for c := n.FirstChild; c != nil; c = c.NextSibling {
-			b.WriteString(text(c))
-		}
-		return b.String()
-	}
 	var walk func(n *html.Node)
 	walk = func(n *html.Node) {
 		for _, a := range n.Attr {
 			if a.Key == "id" && a.Val == id {
-				found = text(n)
+				found = textOf(n)
 			}
 		}
 		for c := n.FirstChild; c != nil; c = c.NextSibling {
@@ -205,4 +194,110 @@ func TestASignatureOfARecordThatIsNotKeptCannotBeChecked(t *testing.T) {
 	if got := byID(t, br.get("/attempts/"+ids[0]).want(t, http.StatusOK).body, "signature"); !strings.Contains(got, "cannot be checked") || !strings.Contains(got, "Its body is not kept any more.") {
 		t.Errorf("after, the page says %q", got)
 	}
+}
+
+func TestTwoAttemptsOfADeliveryAreComparedByWordAndColour(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	br := b.signIn()
+	id, _ := b.subscribe(`{"name":"CRM","endpoint":"https://receiver.example/","events":["App.QueueWebhook"]}`)
+	answers := func(status int32, body string, total time.Duration, headers ...*aftercallv1.HttpHeader) func(*aftercallv1.Attempt) {
+		return func(a *aftercallv1.Attempt) {
+			a.HttpStatus, a.ResponseBody, a.ResponseHeaders, a.Timings.Total = status, []byte(body), headers, durationpb.New(total)
+		}
+	}
+	_, ids := b.sign(id,
+		signedAttempt{number: 1, change: answers(500, "first\nshared\nlast <script>alert(1)</script>", 900*time.Millisecond, &aftercallv1.HttpHeader{Name: "server", Value: "nginx"}, &aftercallv1.HttpHeader{Name: "x-old", Value: "1"})},
+		signedAttempt{number: 2, change: answers(503, "first\nshared\nnew\nlast <img src=x>", 100*time.Millisecond, &aftercallv1.HttpHeader{Name: "server", Value: "nginx"}, &aftercallv1.HttpHeader{Name: "retry-after", Value: "<b>5</b>"})},
+		signedAttempt{number: 3, change: answers(503, "first\nshared\nnew\nlast <img src=x>", 100*time.Millisecond)})
+
+	page := br.get("/attempts/"+ids[1]).want(t, http.StatusOK)
+	checkPage(t, "the comparison", page)
+	rows := comparison(t, page.body)
+	for name, want := range map[string]string{
+		"Result": "failed|failed|same", "HTTP status": "503 Service Unavailable|500 Internal Server Error|different", "In all": "100 ms|900 ms|faster", "server:": "nginx|nginx|same",
+		"retry-after:": "<b>5</b>|–|this one only", "x-old:": "–|1|the other only", "Body of the response": "this page|attempt 1 / 13|different",
+	} {
+		if rows[name] != want {
+			t.Errorf("%s is %q, want %q", name, rows[name], want)
+		}
+	}
+	for _, line := range []string{`<span class="what"></span><span class="mono">shared</span>`, `<li class="info"><span class="what">this one only</span><span class="mono">new</span>`,
+		`<li class="bad"><span class="what">the other only</span><span class="mono">last &lt;script&gt;`} {
+		if !strings.Contains(page.body, line) {
+			t.Errorf("the bodies lack %s", line)
+		}
+	}
+
+	// The URL chooses another one; the first is compared with the next.
+	chosen := br.get("/attempts/" + ids[1] + "?with=" + ids[2]).want(t, http.StatusOK)
+	if rows := comparison(t, chosen.body); rows["HTTP status"] != "503 Service Unavailable|503 Service Unavailable|same" || rows["Body of the response"] != "this page|attempt 3 / 13|same" {
+		t.Errorf("with another one the rows are %q", rows)
+	}
+	if first := comparison(t, br.get("/attempts/"+ids[0]).body); first["In all"] != "900 ms|100 ms|slower" {
+		t.Errorf("the first one is compared as %q", first)
+	}
+	// One of another delivery, or itself, is not compared.
+	_, _, stranger := b.happened(id, "c-1", `{"CallId":"c-1"}`)
+	br.get("/attempts/"+ids[1]+"?with="+stranger).want(t, http.StatusNotFound)
+	br.get("/attempts/"+ids[1]+"?with="+ids[1]).want(t, http.StatusNotFound)
+	if alone := br.get("/attempts/"+stranger).want(t, http.StatusOK); byID(t, alone.body, "compare") != "" {
+		t.Error("an only attempt is compared")
+	}
+}
+
+// An answer of many lines, none like another, is compared in bounds.
+func TestComparingLongAnswersIsBounded(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	id, _ := b.subscribe(`{"name":"CRM","endpoint":"https://receiver.example/","events":["App.QueueWebhook"]}`)
+	long := func(line string) func(*aftercallv1.Attempt) {
+		return func(a *aftercallv1.Attempt) { a.ResponseBody = []byte(strings.Repeat(line, 16<<10/len(line))) }
+	}
+	_, ids := b.sign(id, signedAttempt{number: 1, change: long("a\n")}, signedAttempt{number: 2, change: long("b\n")})
+	page := b.signIn().get("/attempts/"+ids[1]).want(t, http.StatusOK)
+	if n := strings.Count(page.body, `<span class="what">`); n != 400 || !strings.Contains(page.body, "lines more are not shown") {
+		t.Errorf("%d lines are shown", n)
+	}
+}
+
+// comparison are the rows of the comparison: "this|the other|difference" by name.
+func comparison(t testing.TB, page string) map[string]string {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	var walk func(n *html.Node, in bool)
+	walk = func(n *html.Node, in bool) {
+		for _, a := range n.Attr {
+			in = in || a.Key == "id" && a.Val == "compare"
+		}
+		if in && n.Data == "tr" {
+			var cells []string
+			for c := n.FirstChild; c != nil; c = c.NextSibling {
+				if c.Data == "td" {
+					cells = append(cells, strings.TrimSpace(textOf(c)))
+				}
+			}
+			if len(cells) == 4 {
+				rows[cells[0]] = strings.Join(cells[1:], "|")
+			}
+		}
+		for c := n.FirstChild; c != nil; c = c.NextSibling {
+			walk(c, in)
+		}
+	}
+	walk(doc, false)
+	return rows
+}
+
+func textOf(n *html.Node) string {
+	if n.Type == html.TextNode {
+		return n.Data
+	}
+	var b strings.Builder
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		b.WriteString(textOf(c))
+	}
+	return b.String()
 }

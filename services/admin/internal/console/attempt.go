@@ -48,6 +48,7 @@ type attemptPage struct {
 	Payload                                          payloadView
 	Path                                             []place
 	Signature                                        *signatureView
+	Compare                                          *compareView
 }
 
 func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
@@ -87,6 +88,9 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	// The live region shows none of what follows.
 	if r.Header.Get("Aftercall-Fragment") == "" {
 		if page.Signature, err = c.signature(r.Context(), a); err != nil {
+			return err
+		}
+		if page.Compare, err = c.compare(r, a, page.Timeline); err != nil {
 			return err
 		}
 	}
