@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// DefaultAddr is where a receiver listens when nothing else is said.
-const DefaultAddr = "127.0.0.1:8422"
+// DefaultAddr is where a receiver listens when nothing else is said. It is not the
+// one of `aftercall dev`'s own receiver (8422), so that both run at once.
+const DefaultAddr = "127.0.0.1:8423"
 
 // Listen opens the address; flag is named in the error when it is in use.
 func Listen(ctx context.Context, addr, flag string) (net.Listener, error) {
