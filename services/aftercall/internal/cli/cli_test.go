@@ -49,6 +49,18 @@ func TestTheStatusTellsWrongUsageFromFailure(t *testing.T) {
 	}
 }
 
+func TestWhatACommandTakesIsSaidByName(t *testing.T) {
+	for line, want := range map[string]string{
+		"explain":     "aftercall explain takes CALL_ID",
+		"explain a b": `aftercall explain takes CALL_ID, not ["a" "b"]`,
+		"cat":         "aftercall cat takes TOPIC",
+	} {
+		if status, _, errs := run(t, strings.Fields(line)...); status != ExitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s ends with %d and says %s", line, status, errs)
+		}
+	}
+}
+
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	var look func(c *cobra.Command)
 	look = func(c *cobra.Command) {

@@ -19,7 +19,7 @@ func strict(parent *cobra.Command) {
 		if check := c.Args; check != nil {
 			c.Args = func(cmd *cobra.Command, args []string) error {
 				if err := check(cmd, args); err != nil {
-					return usage(cmd, err)
+					return usage(cmd, named(cmd, args, err))
 				}
 				return nil
 			}
@@ -34,6 +34,19 @@ func strict(parent *cobra.Command) {
 		}
 		strict(c)
 	}
+}
+
+// named says what the command takes, by the names in its help, where cobra only
+// counts ("accepts 1 arg(s), received 0").
+func named(cmd *cobra.Command, args []string, err error) error {
+	_, takes, has := strings.Cut(cmd.Use, " ")
+	if !has || !strings.Contains(err.Error(), " arg(s), ") {
+		return err
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("%s takes %s", cmd.CommandPath(), takes)
+	}
+	return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args)
 }
 
 func usage(cmd *cobra.Command, err error) error {
