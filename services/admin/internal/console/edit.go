@@ -274,7 +274,7 @@ func (c *Console) formStep(w http.ResponseWriter, r *http.Request, f form, exist
 }
 
 func (c *Console) showForm(w http.ResponseWriter, r *http.Request, status int, f form, existing bool, wrong *problem.Problem, check *checkResult) error {
-	page := editPage{F: f, Existing: existing, Errors: wrong, Check: check, Heading: "Add", Action: "/webhooks/new"}
+	page := editPage{F: f, Existing: existing, Errors: wrong, Check: check, Heading: "Add a webhook", Action: "/webhooks/new"}
 	title := "Add a webhook"
 	crumbs := []crumb{{"Webhooks", "/webhooks"}, {Text: "Add"}}
 	if existing {
