@@ -2,10 +2,12 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -229,7 +231,7 @@ func TestTwoAttemptsOfADeliveryAreComparedByWordAndColour(t *testing.T) {
 	}
 
 	// The URL chooses another one; the first is compared with the next.
-	chosen := br.get("/attempts/" + ids[1] + "?with=" + ids[2]).want(t, http.StatusOK)
+	chosen := br.get("/attempts/"+ids[1]+"?with="+ids[2]).want(t, http.StatusOK)
 	if rows := comparison(t, chosen.body); rows["HTTP status"] != "503 Service Unavailable|503 Service Unavailable|same" || rows["Body of the response"] != "this page|attempt 3 / 13|same" {
 		t.Errorf("with another one the rows are %q", rows)
 	}
@@ -300,4 +302,30 @@ func textOf(n *html.Node) string {
 		b.WriteString(textOf(c))
 	}
 	return b.String()
+}
+
+func TestTheRawAttemptIsWhatTheAPIGives(t *testing.T) {
+	b := setup(t, storetest.SQLite(t))
+	id, _ := b.subscribe(`{"name":"CRM","endpoint":"https://receiver.example/","events":["App.QueueWebhook"]}`)
+	_, _, attemptID := b.happened(id, "c-1", `{"CallId":"c-1","CallerName":"Megan Bowen"}`)
+	page := b.signIn().get("/attempts/"+attemptID).want(t, http.StatusOK)
+	checkPage(t, "the page", page)
+	shown := byID(t, page.body, "raw-json")
+	var fromPage, fromAPI any
+	if err := json.Unmarshal([]byte(shown), &fromPage); err != nil {
+		t.Fatalf("the page's JSON is %s: %v", shown, err)
+	}
+	b.api("GET", "/attempts/"+attemptID, "").want(t, http.StatusOK).into(t, &fromAPI)
+	if m, ok := fromAPI.(map[string]any); ok {
+		delete(m, "$schema")
+	}
+	if !reflect.DeepEqual(fromPage, fromAPI) {
+		t.Errorf("the page has %s, the API %v", shown, fromAPI)
+	}
+	if !strings.Contains(shown, "\n  \"attempt_id\": ") || !strings.Contains(shown, "busy <b>now</b>") || strings.Contains(page.body, "<b>now</b>") || strings.Contains(shown, "Megan") {
+		t.Errorf("the raw attempt is %s", shown)
+	}
+	if !strings.Contains(page.body, `href="/api/v1/attempts/`+attemptID+`"`) || !strings.Contains(page.body, `data-copy="raw-json"`) {
+		t.Error("the page leads to no API, or does not copy")
+	}
 }

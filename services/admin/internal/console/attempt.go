@@ -1,6 +1,7 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/services/admin/internal/export"
 	"github.com/aftercall/aftercall/services/admin/internal/mask"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 )
@@ -49,6 +51,8 @@ type attemptPage struct {
 	Path                                             []place
 	Signature                                        *signatureView
 	Compare                                          *compareView
+	// Raw is what the API answers.
+	Raw string
 }
 
 func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
@@ -88,6 +92,9 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	// The live region shows none of what follows.
 	if r.Header.Get("Aftercall-Fragment") == "" {
 		if page.Signature, err = c.signature(r.Context(), a); err != nil {
+			return err
+		}
+		if page.Raw, err = raw(a); err != nil {
 			return err
 		}
 		if page.Compare, err = c.compare(r, a, page.Timeline); err != nil {
@@ -180,6 +187,16 @@ func response(a *store.AttemptDetail) string {
 	}
 	b.WriteString("\n" + shown(a.ResponseBody))
 	return b.String()
+}
+
+// raw is an attempt as the API answers it, indented.
+func raw(a *store.AttemptDetail) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the template escapes
+	e.SetIndent("", "  ")
+	err := e.Encode(export.Detail(a))
+	return b.String(), err
 }
 
 // shown is what an endpoint sent, as text: never trusted, and readable.
