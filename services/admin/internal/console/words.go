@@ -85,43 +85,6 @@ func causeLong(cause string) string {
 	return words(cause)
 }
 
-// advice says what to do about a failed attempt.
-func advice(a *store.AttemptDetail) string {
-	switch a.ErrorClass {
-	case "dns":
-		return "The name was not found. Is the endpoint spelled right, and does its name server answer?"
-	case "connect":
-		return "Nothing accepted the connection. Is the receiver running, and does its firewall let us in?"
-	case "tls":
-		return "The certificate was not accepted. Has it expired, does it name this host, is its chain complete?"
-	case "timeout":
-		return "It took too long to answer. Answer at once with 2xx, and do the work afterwards; or allow more time in the webhook's settings."
-	case "reset":
-		return "The receiver ended the connection before it answered. Its log should say why."
-	case "protocol":
-		return "What came back is not HTTP. Is this the right port?"
-	case "policy":
-		return "The address is not one that webhooks may go to, so no connection was made."
-	}
-	switch {
-	case a.HTTPStatus >= 300 && a.HTTPStatus < 400:
-		return "It answered with a redirect, which is never followed. Use the address that it points to as the Webhook Endpoint."
-	case a.HTTPStatus == 401, a.HTTPStatus == 403:
-		return "The receiver wants to know who asks. Does an Additional Webhook Header carry the right key?"
-	case a.HTTPStatus == 404:
-		return "There is nothing at this path. Is the Webhook Endpoint complete?"
-	case a.HTTPStatus == 410:
-		return "The receiver says that it is gone for good, so the webhook is switched off."
-	case a.HTTPStatus == 413:
-		return "The receiver refuses bodies of this size."
-	case a.HTTPStatus == 429:
-		return "The receiver asks for fewer requests. Allow fewer at a time in the webhook's settings."
-	case a.HTTPStatus >= 500:
-		return "The receiver failed. Its log should say why."
-	}
-	return ""
-}
-
 func httpText(status int32) string {
 	if status == 0 {
 		return "–"
