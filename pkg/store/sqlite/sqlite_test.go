@@ -89,6 +89,8 @@ func TestListsAreServedByIndices(t *testing.T) {
 		`select * from deliveries where subscription_id = 'x' order by queued_at desc, delivery_id desc limit 51`:       "deliveries_subscription",
 		`select subscription_id, min(next_attempt_at) from deliveries where state = 'waiting' group by subscription_id`: "deliveries_waiting",
 		`select * from events order by occurred_at desc, event_id desc limit 51`:                                        "events_time",
+		`select ou_path from (select ou_path from events order by occurred_at desc limit 2000) newest group by ou_path`: "events_time",
+		`select topic, sum(n) from source_minutes where minute >= '2026' group by topic`:                                "sqlite_autoindex_source_minutes",
 		`select event_id from events where call_id = 'x' and call_id <> ''`:                                             "events_call",
 		`select payload from payloads where event_id = 'x'`:                                                             "sqlite_autoindex_events",
 		`select e.event_id from events e left join payloads p on p.event_id = e.event_id where e.event_id = 'x'`:        "sqlite_autoindex_events",

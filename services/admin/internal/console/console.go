@@ -161,6 +161,7 @@ func (c *Console) routes() {
 	page("POST /replays/{id}/cancel", access.Replay, c.cancelReplay)
 	page("GET /event-types", access.Read, c.listEventTypes)
 	page("GET /event-types/{name}", access.Read, c.showEventType)
+	page("POST /event-types/{name}/send", access.Write, c.sendSample)
 	page("GET /tokens", access.Admin, c.listTokens)
 	page("POST /tokens", access.Admin, c.createToken)
 	page("POST /tokens/{id}/revoke", access.Admin, c.revokeToken)

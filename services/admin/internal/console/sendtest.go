@@ -8,6 +8,7 @@ import (
 
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
+	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/webhooks"
 )
@@ -28,6 +29,17 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// sendSample sends an event type's sample as a test to one webhook.
+func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) error {
+	eventType, target := r.PathValue("name"), r.PostForm.Get("to")
+	test, err := c.Webhooks.SendSample(r.Context(), target, eventType)
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, withQuery("/tests/"+url.PathEscape(test.TestID), url.Values{"to": {target}, "type": {eventType}}), http.StatusSeeOther)
+	return nil
+}
+
 func (c *Console) addTest(w http.ResponseWriter, r *http.Request) error {
 	if err := c.Webhooks.AddTest(r.Context(), r.PathValue("id"), actor(r)); err != nil {
 		return err
@@ -45,10 +57,12 @@ type offer struct{ ID, Name string }
 type testPage struct {
 	base
 	TestID, Again, NoneTitle, Hint string
-	Live                           liveness
-	Stream, Since                  string
-	Rows                           []testRow
-	Offer                          []offer
+	// Type is what was sent; To is who gets it, when it is a sample.
+	Type, To      string
+	Live          liveness
+	Stream, Since string
+	Rows          []testRow
+	Offer         []offer
 }
 
 var testIDPattern = regexp.MustCompile(`^[0-9a-f-]{36}$`)
@@ -61,9 +75,17 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 	if !testIDPattern.MatchString(id) {
 		return problem.NotFound("test")
 	}
-	target := r.URL.Query().Get("to")
-	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context()),
-		Stream: streamHref("event", webhooks.TestEventID(id)), Since: c.place(r.Context())}
+	target, eventType := r.URL.Query().Get("to"), r.URL.Query().Get("type")
+	if eventType == "" {
+		eventType = topic.TypeTest
+	}
+	if !contains(webhooks.Types, eventType) {
+		return problem.NotFound("test")
+	}
+	sample := eventType != topic.TypeTest && target != ""
+	eventID := webhooks.TestEventID(id, eventType)
+	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Type: eventType, Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context()),
+		Stream: streamHref("event", eventID), Since: c.place(r.Context())}
 	all, err := c.Store.Subscriptions(r.Context(), store.SubscriptionQuery{})
 	if err != nil {
 		return err
@@ -72,11 +94,17 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 		page.Again = "/webhooks/" + url.PathEscape(target) + "/test"
 		page.NoneTitle = "This webhook is not active, or does not have App.TestWebhook"
 	}
-	expected, err := c.Webhooks.Testable(r.Context(), target)
-	if err != nil {
+	var expected []*subscription.Subscription
+	if sample {
+		page.Again, page.To, page.NoneTitle = "/event-types/"+url.PathEscape(eventType)+"/send", target, "This webhook is not active"
+		for _, s := range all {
+			if s.ID == target && s.Active && !s.Deleted {
+				expected = append(expected, s)
+			}
+		}
+	} else if expected, err = c.Webhooks.Testable(r.Context(), target); err != nil {
 		return err
 	}
-	eventID := webhooks.TestEventID(id)
 	deliveries, _, err := c.Store.Deliveries(r.Context(), store.DeliveryQuery{EventID: eventID, Page: store.Page{Limit: 1000}})
 	if err != nil {
 		return err
@@ -121,7 +149,7 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 		page.Rows = append(page.Rows, line)
 		open = true
 	}
-	if len(page.Rows) == 0 {
+	if len(page.Rows) == 0 && !sample {
 		for _, s := range all {
 			if s.Active && (target == "" || s.ID == target) && !contains(s.Events, "App.TestWebhook") && len(page.Offer) < 5 {
 				page.Offer = append(page.Offer, offer{s.ID, s.Name})

@@ -11,6 +11,8 @@ import (
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
+	cdrschema "github.com/aftercall/aftercall/proto/cdr"
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
 	"github.com/aftercall/aftercall/services/admin/internal/wire"
 )
 
@@ -56,10 +58,44 @@ func (s *Service) SendTest(ctx context.Context, target string, by store.Actor) (
 	if err != nil {
 		return nil, err
 	}
+	if err := s.produceTest(ctx, id, topic.TypeTest, target, value); err != nil {
+		return nil, err
+	}
+	test := &Test{TestID: id, EventID: TestEventID(id, topic.TypeTest), SubscriptionIDs: []string{}}
+	for _, sub := range expected {
+		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
+	}
+	return test, nil
+}
+
+// SendSample sends the sample of an event type as a test to one webhook, whatever
+// event types, organization unit and filter it has.
+func (s *Service) SendSample(ctx context.Context, target, eventType string) (*Test, error) {
+	sample, ok := cdrschema.Sample(eventType)
+	if !ok {
+		return nil, problem.NotFound("event type")
+	}
+	sub, err := s.live(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	id := uuid.Must(uuid.NewV7()).String()
+	if err := s.produceTest(ctx, id, eventType, target, sample); err != nil {
+		return nil, err
+	}
+	test := &Test{TestID: id, EventID: TestEventID(id, eventType), SubscriptionIDs: []string{}}
+	if sub.Active {
+		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
+	}
+	return test, nil
+}
+
+// produceTest puts a test on the test topic, for target or, where it is "", for all.
+func (s *Service) produceTest(ctx context.Context, id, eventType, target string, value []byte) error {
 	r := &kgo.Record{
-		Topic: topic.CDRTest, Value: value, Timestamp: now,
+		Topic: topic.CDRTest, Value: value, Timestamp: s.now(),
 		Headers: []kgo.RecordHeader{
-			{Key: "ce_type", Value: []byte(topic.TypeTest)},
+			{Key: "ce_type", Value: []byte(eventType)},
 			{Key: "ce_id", Value: []byte(id)},
 			{Key: "content-type", Value: []byte("application/json")},
 		},
@@ -67,19 +103,12 @@ func (s *Service) SendTest(ctx context.Context, target string, by store.Actor) (
 	if target != "" {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: TargetHeader, Value: []byte(target)})
 	}
-	if err := s.produce(ctx, r); err != nil {
-		return nil, err
-	}
-	test := &Test{TestID: id, EventID: TestEventID(id), SubscriptionIDs: []string{}}
-	for _, sub := range expected {
-		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
-	}
-	return test, nil
+	return s.produce(ctx, r)
 }
 
-// TestEventID is the event that the test of this id becomes.
-func TestEventID(testID string) string {
-	return cdr.EventID(subscription.DefaultTenant, "", topic.TypeTest, testID, "", nil)
+// TestEventID is the event that the test of this id and event type becomes.
+func TestEventID(testID, eventType string) string {
+	return cdr.EventID(subscription.DefaultTenant, "", eventType, testID, "", nil)
 }
 
 // Testable are the active webhooks that have App.TestWebhook, or the one target
