@@ -83,11 +83,15 @@ func (f *flags) job() (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(f.topic, "aftercall.") {
-		f.topic = "aftercall." + f.topic
+	asked := f.topic
+	switch {
+	case asked == "given-up":
+		f.topic = topic.GivenUp
+	case !strings.HasPrefix(asked, "aftercall."):
+		f.topic = "aftercall." + asked
 	}
 	if f.topic != topic.Deliveries && f.topic != topic.GivenUp {
-		return nil, fmt.Errorf("--topic: deliveries stand in %s and %s", topic.Deliveries, topic.GivenUp)
+		return nil, fmt.Errorf("--topic: no deliveries stand in %q: write deliveries or given-up", asked)
 	}
 	for _, s := range f.states {
 		if !slices.Contains([]string{givenUp, stopped, unknown}, s) {

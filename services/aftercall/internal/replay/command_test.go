@@ -53,6 +53,18 @@ func TestTheCommandSendsOnlyWithExecute(t *testing.T) {
 	}
 }
 
+func TestTheTopicsOfAReplayAreCalledByShortNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"deliveries": topic.Deliveries, "given-up": topic.GivenUp, "deliveries.given-up": topic.GivenUp, topic.GivenUp: topic.GivenUp, "history": "",
+	} {
+		f := flags{topic: name, from: "-1h", to: "now"}
+		j, err := f.job()
+		if want == "" && (err == nil || !strings.Contains(err.Error(), `"history"`)) || want != "" && (err != nil || j.Topic != want) {
+			t.Errorf("%s: %+v, %v", name, j, err)
+		}
+	}
+}
+
 func TestWhatIsInterruptedIsPartlyDone(t *testing.T) {
 	c := kafkatest.Start(t).Config()
 	for _, id := range []string{"dlv_1", "dlv_2", "dlv_3"} {
