@@ -275,11 +275,11 @@ func (c *Console) base(r *http.Request, title, current string, crumbs ...crumb) 
 		{Text: "Replays", Href: "/replays", Icon: "again"},
 		{Text: "Event types", Href: "/event-types", Icon: "list"},
 		{Text: "Rejected records", Href: "/rejected", Icon: "alert"},
-		{Text: "Health", Href: "/health", Icon: "tick"},
-		{Text: "Users", Href: "/users", Icon: "list"},
-		{Text: "API tokens", Href: "/tokens", Icon: "tick"},
-		{Text: "Audit log", Href: "/audit", Icon: "list"},
-		{Text: "Erasures", Href: "/erasures", Icon: "cross"},
+		{Text: "Health", Href: "/health", Icon: "pulse"},
+		{Text: "Users", Href: "/users", Icon: "person"},
+		{Text: "API tokens", Href: "/tokens", Icon: "key"},
+		{Text: "Audit log", Href: "/audit", Icon: "log"},
+		{Text: "Erasures", Href: "/erasures", Icon: "erase"},
 	} {
 		if (m.Href == "/users" || m.Href == "/tokens" || m.Href == "/audit" || m.Href == "/erasures") && !principal(r).May(access.Admin) {
 			continue
