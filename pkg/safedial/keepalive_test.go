@@ -1,0 +1,73 @@
+package safedial
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+)
+
+// A name that has moved into the private network while a connection to its public
+// address is kept: what is kept goes on to where it was allowed to, and nothing new
+// is connected.
+func TestANameThatMovesUnderAKeptConnectionIsDeniedWithTheNextOne(t *testing.T) {
+	// 127.0.0.2 stands for a public address, 127.0.0.3 for a private one.
+	ln, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := ln.Addr().(*net.TCPAddr).Port
+	other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.3:%d", port))
+	if err != nil {
+		_ = ln.Close()
+		t.Skipf("the port is taken there: %v", err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	private := &canary{other, port}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "public") }))
+	_ = server.Listener.Close()
+	server.Listener = ln
+	server.Start()
+	defer server.Close()
+
+	var moved atomic.Bool
+	p := policy(t, Options{Allow: []string{"127.0.0.2/32:*"}, Resolver: dnsServer(t, func(_ string, v6 bool) []string {
+		switch {
+		case v6:
+			return nil
+		case moved.Load():
+			return []string{"127.0.0.3"}
+		}
+		return []string{"127.0.0.2"}
+	})})
+	transport := p.Transport(TransportOptions{})
+	defer transport.CloseIdleConnections()
+	c := &http.Client{Transport: transport}
+	get := func() (string, error) {
+		resp, err := c.Get(fmt.Sprintf("http://receiver.example:%d/", port))
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	for range 2 {
+		if body, err := get(); err != nil || body != "public" {
+			t.Fatalf("%q, %v", body, err)
+		}
+		moved.Store(true)
+	}
+	transport.CloseIdleConnections() // as the server's end or IdleConnTimeout would
+	if body, err := get(); reasonOf(err) != ReasonLoopback {
+		t.Errorf("after the move: %q, %v", body, err)
+	}
+	private.untouched(t)
+	moved.Store(false)
+	if body, err := get(); err != nil || body != "public" {
+		t.Errorf("moved back: %q, %v", body, err)
+	}
+}
