@@ -68,6 +68,8 @@ type editPage struct {
 	Sample                   webhooks.Request
 	Formats                  []option
 	Matching                 string
+	// Units were seen lately: the organization unit completes from them.
+	Units []string
 }
 
 // Err is what is wrong with the field of this pointer, or "".
@@ -333,6 +335,7 @@ func (c *Console) showForm(w http.ResponseWriter, r *http.Request, status int, f
 	if r.PostForm.Get("do") == "preview" && wrong == nil {
 		page.OpenMore = true
 	}
+	page.Units = c.units(r)
 	if (existing || page.OpenMore) && wrong == nil {
 		page.Matching = c.matching(r, f)
 	}
