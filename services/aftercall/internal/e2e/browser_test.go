@@ -236,6 +236,8 @@ func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
 	b.sees("503")
 	b.sees("<img src=x onerror=alert(1)>")
 	b.accessible("the attempt's page")
+	var failed string
+	b.do(chromedp.Evaluate(`location.pathname`, &failed))
 
 	// Mends it, and resends.
 	answer.Store(http.StatusOK)
@@ -249,6 +251,26 @@ func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
 		b.do(chromedp.Reload(), chromedp.Evaluate(`document.querySelectorAll('main td a[href^="/attempts/"]').length`, &n))
 		return n > 0
 	})
+
+	// The retry comes by itself, and stands beside what failed.
+	b.do(chromedp.Navigate(console + failed))
+	wait(t, "the comparison with the retry", func() bool {
+		var there bool
+		b.do(chromedp.Reload(), chromedp.Evaluate(`document.getElementById("compare") != null`, &there))
+		return there
+	})
+	for _, scheme := range []string{"light", "dark"} {
+		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.Reload(), chromedp.Evaluate(`for (const d of document.querySelectorAll("details")) d.open = true`, nil))
+		b.accessible(scheme + ": the attempt compared, its signature and its JSON")
+		b.shoot(scheme + " compared")
+	}
+	var over int
+	b.do(chromedp.EmulateViewport(375, 800), chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &over))
+	b.shoot("phone compared")
+	if over > 1 {
+		t.Errorf("the attempt compared is %d px wider than a phone", over)
+	}
 }
 
 func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
@@ -263,8 +285,8 @@ func TestEveryScreenIsAccessibleInLightAndDark(t *testing.T) {
 	var attempt, webhook string
 	b.do(chromedp.Evaluate(`document.querySelector('main td a[href^="/attempts/"]').getAttribute("href")`, &attempt),
 		chromedp.Navigate(console+"/webhooks"), chromedp.Evaluate(`document.querySelector('main td a[href^="/webhooks/"]').getAttribute("href").split("/").slice(0,3).join("/")`, &webhook))
-	screens := []string{"/webhooks", "/webhooks/new", webhook, webhook + "/test", webhook + "/edit", webhook + "/delete", webhook + "/rotate", webhook + "/attempts", "/attempts", "/attempts?result=failed&call=none", attempt,
-		"/calls", "/calls?id=c-1", "/rejected", "/replays", "/event-types", "/event-types/App.QueueWebhook", "/tokens", "/audit", "/erasures", "/health", "/nothing"}
+	screens := []string{"/webhooks", "/webhooks/new", webhook, webhook + "/test", webhook + "/edit", webhook + "/delete", webhook + "/rotate", webhook + "/attempts", "/attempts", "/attempts?result=failed&call=none", "/attempts?attempt=%3E0&result=failed", "/attempts?search=colour:red", attempt,
+		"/calls", "/calls?id=c-1", "/rejected", "/replays", "/event-types", "/event-types/App.QueueWebhook", "/event-types/App.IvrWebhook", "/tokens", "/audit", "/erasures", "/health", "/nothing"}
 	var delivery, event string
 	b.do(chromedp.Navigate(console+attempt), chromedp.Evaluate(`document.querySelector('main a[href^="/deliveries/"]').getAttribute("href")`, &delivery),
 		chromedp.Evaluate(`"/events/" + /evt_[a-z0-9]+/.exec(document.querySelector("main").textContent)[0]`, &event))
