@@ -163,7 +163,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	if q.Has("search") {
 		found, err := parseSearch(q.Get("search"), page.Q, c.Now())
 		if err == nil {
-			http.Redirect(w, r, withQuery(page.Path, found.values()), http.StatusSeeOther)
+			http.Redirect(w, r, withQuery(page.Path, found.values()), http.StatusSeeOther) //nolint:gosec // a path of this console
 			return nil
 		}
 		page.Search = q.Get("search")

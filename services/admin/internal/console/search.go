@@ -40,25 +40,26 @@ func parseSearch(text string, f attemptFilter, now time.Time) (attemptFilter, er
 			return f, fmt.Errorf("%s: stands there twice: one at a time", name)
 		}
 		seen[name] = true
-		if err := f.put(name, value, now); err != nil {
+		var err error
+		if f, err = f.with(name, value, now); err != nil {
 			return f, err
 		}
 	}
 	if seen["last"] && (seen["from"] || seen["to"]) {
-		return f, fmt.Errorf("last: is a time of its own: leave out from: and to:")
+		return f, fmt.Errorf("leave out from: and to: where last: is, which is a time of its own")
 	}
 	return f, nil
 }
 
-// put sets the filter of one word.
-func (f *attemptFilter) put(name, value string, now time.Time) error {
-	one := func(field *string, of []string) error {
+// with is f with the filter of one word.
+func (f attemptFilter) with(name, value string, now time.Time) (attemptFilter, error) {
+	one := func(field *string, of []string) (attemptFilter, error) {
 		value = strings.ReplaceAll(strings.ToLower(value), "-", "_")
 		if !slices.Contains(of, value) {
-			return fmt.Errorf("%s: is one of %s", name, strings.Join(of, ", "))
+			return f, fmt.Errorf("%s: is one of %s", name, strings.Join(of, ", "))
 		}
 		*field = value
-		return nil
+		return f, nil
 	}
 	switch name {
 	case "result":
@@ -72,28 +73,28 @@ func (f *attemptFilter) put(name, value string, now time.Time) error {
 	case "event":
 		i := slices.IndexFunc(webhooks.Types, func(t string) bool { return strings.EqualFold(t, value) || strings.EqualFold(shortType(t), value) })
 		if i < 0 {
-			return fmt.Errorf("event: is one of %s", strings.Join(webhooks.Types, ", "))
+			return f, fmt.Errorf("event: is one of %s", strings.Join(webhooks.Types, ", "))
 		}
 		f.EventType = webhooks.Types[i]
 	case "code":
 		if value = strings.ToLower(value); !statusPattern.MatchString(value) {
-			return fmt.Errorf("code: is a status like 503, or a class of them like 5xx")
+			return f, fmt.Errorf("code: is a status like 503, or a class of them like 5xx")
 		}
 		f.Status = value
 	case "attempt":
 		if _, _, ok := attemptNumbers(value); !ok || value == "" {
-			return fmt.Errorf("attempt: is a number like 3, or >1 for all after the first")
+			return f, fmt.Errorf("attempt: is a number like 3, or >1 for all after the first")
 		}
 		f.Attempt = value
 	case "call":
 		if value == "" {
-			return fmt.Errorf("call: is followed by a CallId")
+			return f, fmt.Errorf("call: is followed by a CallId")
 		}
 		f.Call = value
 	case "last":
 		m := lastPattern.FindStringSubmatch(strings.ToLower(value))
 		if m == nil {
-			return fmt.Errorf("last: is a time like 30m, 24h, 7d or 2w")
+			return f, fmt.Errorf("last: is a time like 30m, 24h, 7d or 2w")
 		}
 		n, _ := strconv.Atoi(m[1])
 		unit := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
@@ -101,7 +102,7 @@ func (f *attemptFilter) put(name, value string, now time.Time) error {
 	case "from", "to":
 		t, ok := minute(value)
 		if !ok || value == "" {
-			return fmt.Errorf("%s: is a time like 2026-03-14T09:26, in UTC", name)
+			return f, fmt.Errorf("%s: is a time like 2026-03-14T09:26, in UTC", name)
 		}
 		value = t.Format(minuteLayout)
 		if name == "from" {
@@ -110,23 +111,17 @@ func (f *attemptFilter) put(name, value string, now time.Time) error {
 			f.To = value
 		}
 	default:
-		return fmt.Errorf("%q is no word of this search. The words are %s", name+":", searchWords)
+		return f, fmt.Errorf("%q is no word of this search. The words are %s", name+":", searchWords)
 	}
-	return nil
+	return f, nil
 }
 
 // named are the filters by their names in the query, in the order of the form; the
-// second name is the word of the search.
-func (f *attemptFilter) named() []struct {
-	name, word string
-	value      *string
-} {
-	return []struct {
-		name, word string
-		value      *string
-	}{
-		{"event_type", "event", &f.EventType}, {"result", "result", &f.Result}, {"state", "state", &f.State}, {"status", "code", &f.Status}, {"error", "error", &f.Error},
-		{"cause", "cause", &f.Cause}, {"attempt", "attempt", &f.Attempt}, {"call", "call", &f.Call}, {"from", "from", &f.From}, {"to", "to", &f.To},
+// second is the word of the search, the third the value.
+func (f attemptFilter) named() [][3]string {
+	return [][3]string{
+		{"event_type", "event", f.EventType}, {"result", "result", f.Result}, {"state", "state", f.State}, {"status", "code", f.Status}, {"error", "error", f.Error},
+		{"cause", "cause", f.Cause}, {"attempt", "attempt", f.Attempt}, {"call", "call", f.Call}, {"from", "from", f.From}, {"to", "to", f.To},
 	}
 }
 
@@ -134,8 +129,8 @@ func (f *attemptFilter) named() []struct {
 func (f attemptFilter) values() url.Values {
 	v := url.Values{}
 	for _, n := range f.named() {
-		if *n.value != "" {
-			v.Set(n.name, *n.value)
+		if n[2] != "" {
+			v.Set(n[0], n[2])
 		}
 	}
 	return v
@@ -147,12 +142,12 @@ type chip struct{ Name, Value, Text, Href string }
 func (f attemptFilter) chips(path string) []chip {
 	var out []chip
 	for _, n := range f.named() {
-		if *n.value == "" {
+		if n[2] == "" {
 			continue
 		}
 		without := f.values()
-		without.Del(n.name)
-		out = append(out, chip{Name: n.name, Value: *n.value, Text: n.word + ":" + *n.value, Href: withQuery(path, without)})
+		without.Del(n[0])
+		out = append(out, chip{Name: n[0], Value: n[2], Text: n[1] + ":" + n[2], Href: withQuery(path, without)})
 	}
 	return out
 }

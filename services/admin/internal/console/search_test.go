@@ -51,7 +51,7 @@ func TestASearchThatCannotBeReadSaysWhatCan(t *testing.T) {
 		"from:now":                        "from: is a time like 2026",
 		"one two":                         `"two" would be a second CallId`,
 		"code:503 code:504":               "code: stands there twice",
-		"last:1h to:2026-03-14T09:26":     "last: is a time of its own",
+		"last:1h to:2026-03-14T09:26":     "leave out from: and to:",
 		"result:failed state:given_up x:": `"x:" is no word`,
 	} {
 		if _, err := parseSearch(text, attemptFilter{}, time.Now()); err == nil || !strings.Contains(err.Error(), says) {

@@ -259,6 +259,8 @@ func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
 		b.do(chromedp.Reload(), chromedp.Evaluate(`document.getElementById("compare") != null`, &there))
 		return there
 	})
+	// What the sender signed verifies by what is stored.
+	b.sees("Under the webhook's present secret.")
 	for _, scheme := range []string{"light", "dark"} {
 		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 			chromedp.Reload(), chromedp.Evaluate(`for (const d of document.querySelectorAll("details")) d.open = true`, nil))
