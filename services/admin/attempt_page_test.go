@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -63,7 +64,7 @@ func (b *bundle) sign(subscriptionID string, attempts ...signedAttempt) (eventID
 			}
 			m.Secrets = append(m.Secrets, raw)
 		}
-		id := "0199b000-0000-7000-800" + string(rune('0'+a.number)) + "-" + deliveryID[4:16]
+		id := fmt.Sprintf("0199b000-0000-7000-800%d-%s", a.number, deliveryID[4:16])
 		ids = append(ids, id)
 		one := &aftercallv1.Attempt{
 			AttemptId: id, DeliveryId: deliveryID, EventId: eventID, SubscriptionId: subscriptionID, SubscriptionVersion: 1, Tenant: "default", EventType: "App.QueueWebhook", CallId: "c-9",
