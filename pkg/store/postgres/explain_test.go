@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/store/postgres"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 )
@@ -93,7 +93,7 @@ func grow(t *testing.T, rows int) *grown {
 	}
 	g := &grown{ledger: &ledger{}, now: now, rows: rows}
 	cfg.Tracer = g.ledger
-	g.pool = stdlib.OpenDB(*cfg)
+	g.pool = postgres.Pool(*cfg)
 	t.Cleanup(func() { g.pool.Close() })
 	g.db = store.New(g.pool, nil, plain{})
 	const which = `lpad((case when i % 40 = 0 then 0 else i % 10000 end)::text, 5, '0')`

@@ -37,6 +37,18 @@ type Options struct {
 	DaysAhead int
 }
 
+// Pool opens connections that plan each query for its values. By default
+// PostgreSQL makes one plan for any value from the sixth time on, and that one went
+// through all days for a call, and through all failures of a busy webhook. It is
+// set on the connection, not at its start, for poolers that refuse what they don't
+// know there.
+func Pool(cfg pgx.ConnConfig) *sql.DB {
+	return stdlib.OpenDB(cfg, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "set plan_cache_mode = force_custom_plan")
+		return err
+	}))
+}
+
 // Open connects to a database by its URL (or key=value string) and migrates it,
 // one process at a time.
 func Open(ctx context.Context, url string, o Options) (*store.DB, error) {
@@ -60,7 +72,7 @@ func Open(ctx context.Context, url string, o Options) (*store.DB, error) {
 	}
 	// "… already exists, skipping" of temporary tables is no news.
 	cfg.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
-	pool := stdlib.OpenDB(*cfg)
+	pool := Pool(*cfg)
 	pool.SetMaxOpenConns(o.MaxConns)
 	pool.SetMaxIdleConns(min(o.MaxConns, 4))
 	pool.SetConnMaxIdleTime(5 * time.Minute)
