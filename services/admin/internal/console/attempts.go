@@ -167,7 +167,7 @@ func (c *Console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 		page.Search = q.Get("search")
-		wrong = problem.New(http.StatusBadRequest, problem.CodeInvalid, err.Error())
+		wrong = problem.New(http.StatusBadRequest, problem.CodeInvalid, err.Error()+".")
 		wrong.Title = "The search cannot be read"
 	}
 	page.Filtered, page.Chips = page.Q != attemptFilter{}, page.Q.chips(page.Path)
