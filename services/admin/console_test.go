@@ -74,6 +74,9 @@ func TestTheReferencesPageByForms(t *testing.T) {
 
 		// Send Test Webhook: on its way, then delivered.
 		test := br.post("/webhooks/test", nil).want(t, http.StatusOK)
+		if log := br.get("/audit?action=test.sent").want(t, http.StatusOK); !strings.Contains(log.body, ">test.sent<") {
+			t.Errorf("who tested is not in the audit log: %s", log.body)
+		}
 		if !strings.Contains(test.body, "on its way") || !strings.Contains(test.body, "receiver.example") {
 			t.Errorf("the test's page is %s", test.body)
 		}

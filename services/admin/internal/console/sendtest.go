@@ -32,7 +32,7 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request) error {
 // sendSample sends an event type's sample as a test to one webhook.
 func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) error {
 	eventType, target := r.PathValue("name"), r.PostForm.Get("to")
-	test, err := c.Webhooks.SendSample(r.Context(), target, eventType)
+	test, err := c.Webhooks.SendSample(r.Context(), target, eventType, actor(r))
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ func (s *Service) SendTest(ctx context.Context, target string, by store.Actor) (
 	if err := s.produceTest(ctx, id, topic.TypeTest, target, value); err != nil {
 		return nil, err
 	}
+	s.audit(context.WithoutCancel(ctx), by, "test.sent", target, map[string]string{"test": id})
 	test := &Test{TestID: id, EventID: TestEventID(id, topic.TypeTest), SubscriptionIDs: []string{}}
 	for _, sub := range expected {
 		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
@@ -70,7 +71,7 @@ func (s *Service) SendTest(ctx context.Context, target string, by store.Actor) (
 
 // SendSample sends the sample of an event type as a test to one webhook, whatever
 // event types, organization unit and filter it has.
-func (s *Service) SendSample(ctx context.Context, target, eventType string) (*Test, error) {
+func (s *Service) SendSample(ctx context.Context, target, eventType string, by store.Actor) (*Test, error) {
 	sample, ok := cdrschema.Sample(eventType)
 	if !ok {
 		return nil, problem.NotFound("event type")
@@ -83,6 +84,7 @@ func (s *Service) SendSample(ctx context.Context, target, eventType string) (*Te
 	if err := s.produceTest(ctx, id, eventType, target, sample); err != nil {
 		return nil, err
 	}
+	s.audit(context.WithoutCancel(ctx), by, "sample.sent", target, map[string]string{"test": id, "event_type": eventType})
 	test := &Test{TestID: id, EventID: TestEventID(id, eventType), SubscriptionIDs: []string{}}
 	if sub.Active {
 		test.SubscriptionIDs = append(test.SubscriptionIDs, sub.ID)
