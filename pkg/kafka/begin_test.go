@@ -18,10 +18,12 @@ func TestWhereAGroupBeginsIsChosenOnce(t *testing.T) {
 		topics := []string{topic.CDRTest, topic.CDRQueue}
 		committed := func(name string) int64 {
 			t.Helper()
-			offsets, err := kafkatest.Admin(t, c).FetchOffsets(t.Context(), group)
-			if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-				t.Fatal(err)
-			}
+			var offsets kadm.OffsetResponses
+			kafkatest.WaitFor(t, "the group's coordinator", func() (answered bool) {
+				var err error
+				offsets, err = kafkatest.Admin(t, c).FetchOffsets(t.Context(), group)
+				return err == nil || errors.Is(err, kerr.GroupIDNotFound)
+			})
 			sum := int64(-1)
 			offsets.Offsets().Each(func(o kadm.Offset) {
 				if o.Topic == name {

@@ -117,7 +117,10 @@ func TestAReplayByForms(t *testing.T) {
 			t.Fatalf("%d replays, %v", len(list), err)
 		}
 		br.post("/replays/"+list[0].ID+"/run", url.Values{"rate": {"100"}}).want(t, http.StatusOK)
-		kafkatest.WaitFor(t, "its end", func() bool { return strings.Contains(br.get("/replays/"+list[0].ID).body, "1 sent") })
+		kafkatest.WaitFor(t, "its end", func() bool {
+			list, _, err := b.db.Replays(context.Background(), store.ReplayQuery{})
+			return err == nil && list[0].State == store.ReplayDone && strings.Contains(br.get("/replays/"+list[0].ID).body, "1 sent")
+		})
 		br.post("/replays/"+list[0].ID+"/cancel", nil).want(t, http.StatusConflict)
 		if page := br.get("/replays").want(t, http.StatusOK); !strings.Contains(page.body, list[0].ID) {
 			t.Errorf("the list is %s", page.body)
