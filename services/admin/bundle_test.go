@@ -32,7 +32,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/safedial"
-	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/webhook"
@@ -93,14 +93,7 @@ func onBothStores(t *testing.T, body func(t *testing.T, b *bundle)) {
 func setup(t testing.TB, db *store.DB, options ...func(*admin.Config, *admin.Deps)) *bundle {
 	t.Helper()
 	broker := kafkatest.Start(t)
-	keyset, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secret.Open(keyset)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := secrettest.Keyset(t)
 	known := names{"receiver.example": "93.184.216.34", "private.example": "10.2.3.4", "metadata.example": "169.254.169.254"}
 	policy, err := safedial.NewPolicy(safedial.Options{AllowLoopback: true, Resolver: known})
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/safedial"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
@@ -44,14 +45,7 @@ type harness struct {
 
 func newHarness(t *testing.T, c kafka.Config) *harness {
 	t.Helper()
-	text, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := secret.Open(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyset := secrettest.Keyset(t)
 	return &harness{t: t, kafka: c, keyset: keyset, log: zap.NewNop()}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/store/sqlite"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
@@ -170,12 +171,7 @@ func TestEachPlantedMisconfigurationIsNamedByItsFinding(t *testing.T) {
 			}
 		}},
 		{"another key than the one that secrets are sealed with", CheckKeys, Fail, []string{"sub_other", "AFTERCALL_KEYSET_FILE"}, func(d *deployment) {
-			text, _ := secret.NewKeyset()
-			k, err := secret.Open(text)
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			d.webhook("sub_other", k)
+			d.webhook("sub_other", secrettest.Keyset(d.t))
 		}},
 		{"a keyset that is none", CheckKeys, Fail, []string{"AFTERCALL_KEYSET"}, func(d *deployment) { d.environ["AFTERCALL_KEYSET"] = "hunter2" }},
 		{"a clock that is off by 5 minutes", CheckClock, Fail, []string{"this machine is 5m", "ahead of the Date", "NTP"}, func(d *deployment) {

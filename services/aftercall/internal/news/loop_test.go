@@ -18,6 +18,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/safedial"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
@@ -53,14 +54,7 @@ func TestAnEndpointThatFailsIsToldToAnotherWebhookAndNobodyElse(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 
-	text, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := secret.Open(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyset := secrettest.Keyset(t)
 	news := []string{topic.TypeEndpointFailing, topic.TypeDeliveryGivenUp, topic.TypeEndpointDisabled}
 	for id, s := range map[string]subscription.Subscription{
 		// It wants the news about itself too, and never gets it; nor does another
@@ -73,9 +67,11 @@ func TestAnEndpointThatFailsIsToldToAnotherWebhookAndNobodyElse(t *testing.T) {
 	} {
 		s.ID, s.Version, s.Active, s.Schedule, s.Name = id, 1, true, webhook.ScheduleOnce, id
 		s.SetDefaults()
-		if s.SealedSecret, err = keyset.Seal(id, secret.FieldSecret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")); err != nil {
+		sealed, err := keyset.Seal(id, secret.FieldSecret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+		if err != nil {
 			t.Fatal(err)
 		}
+		s.SealedSecret = sealed
 		kafkatest.Produce(t, c, record.New(topic.Subscriptions, id, subscription.ToProto(&s), time.Now()))
 	}
 	var records []*kgo.Record

@@ -33,6 +33,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/pkg/webhook"
@@ -99,13 +100,7 @@ func (p *play) note(format string, args ...any) { p.plan += fmt.Sprintf(format+"
 func (p *play) run() {
 	p.broker = kafkatest.StartVirtual(p.t)
 	p.kafka = p.broker.Config()
-	text, err := secret.NewKeyset()
-	if err == nil {
-		p.keyset, err = secret.Open(text)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.keyset = secrettest.Keyset(p.t)
 	p.town = &town{rng: rand.New(rand.NewPCG(p.seed, 13)), tempers: map[string]temper{}, seen: map[string]int{}}
 	p.subscribe()
 

@@ -19,7 +19,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/safedial"
-	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/webhook"
 	"github.com/aftercall/aftercall/services/admin"
@@ -42,14 +42,7 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 func api(t *testing.T) *client.Client {
 	t.Helper()
 	broker, db := kafkatest.Start(t), storetest.SQLite(t)
-	text, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := secret.Open(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyset := secrettest.Keyset(t)
 	policy, err := safedial.NewPolicy(safedial.Options{Resolver: names{"crm.example": "93.184.216.34", "bi.example": "93.184.216.35", "inside.example": "10.1.2.3"}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/safedial"
-	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -27,14 +27,7 @@ import (
 // serve runs the real API at an address until stop is called.
 func serve(t *testing.T, broker *kafkatest.Broker, db *store.DB, address string) (base string, stop func()) {
 	t.Helper()
-	text, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := secret.Open(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyset := secrettest.Keyset(t)
 	policy, err := safedial.NewPolicy(safedial.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/safedial"
 	"github.com/aftercall/aftercall/pkg/secret"
+	"github.com/aftercall/aftercall/pkg/secret/secrettest"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/telemetry/telemetrytest"
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -63,23 +64,18 @@ func TestACallIsOneTraceFromItsCDRToItsWebhook(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	text, err := secret.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := secret.Open(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyset := secrettest.Keyset(t)
 	for id, s := range map[string]subscription.Subscription{
 		"sub_flaky": {Endpoint: server.URL + "/flaky?key=" + urlSecret, Events: []string{topic.TypeQueue}},
 		"sub_other": {Endpoint: server.URL + "/other", Events: []string{topic.TypeIvr}},
 	} {
 		s.ID, s.Version, s.Active, s.Name = id, 1, true, id
 		s.SetDefaults()
-		if s.SealedSecret, err = keyset.Seal(id, secret.FieldSecret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")); err != nil {
+		sealed, err := keyset.Seal(id, secret.FieldSecret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+		if err != nil {
 			t.Fatal(err)
 		}
+		s.SealedSecret = sealed
 		kafkatest.Produce(t, c, record.New(topic.Subscriptions, id, subscription.ToProto(&s), time.Now()))
 	}
 	value := `{"CallId":"call-of-` + caller + `","CallerNumber":"` + caller + `"}`
