@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -31,18 +30,12 @@ func (c Config) Begin(ctx context.Context, group string, topics []string) error 
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := c.begin(ctx, adm, group, topics, startAt)
-		if err == nil {
-			return nil
-		}
+	if err := untilDone(ctx, func() error { return c.begin(ctx, adm, group, topics, startAt) }, func(err error) {
 		c.logger().Warn("offsets.begin.failed", zap.String("group", group), zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("committing where the group %s begins: %w", group, ctx.Err())
-		case <-time.After(wait):
-		}
+	}); err != nil {
+		return fmt.Errorf("committing where the group %s begins: %w", group, err)
 	}
+	return nil
 }
 
 func (c Config) begin(ctx context.Context, adm *kadm.Client, group string, topics []string, startAt StartAt) error {

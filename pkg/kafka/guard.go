@@ -68,9 +68,13 @@ func (c Config) guard(ctx context.Context, group string, fetched map[string]map[
 		topics = append(topics, t)
 	}
 	sort.Strings(topics)
-	ends, chosen, err := listUntilDone(ctx, adm, topics, startAt, c.logger())
-	if err != nil {
-		return nil, err
+	var ends map[string]map[int32]bounds
+	var chosen map[string]map[int32]int64
+	if err := untilDone(ctx, func() (err error) {
+		ends, chosen, err = list(ctx, adm, topics, startAt)
+		return err
+	}, func(err error) { c.logger().Warn("offsets.list.failed", zap.Error(err)) }); err != nil {
+		return nil, fmt.Errorf("listing offsets: %w", err)
 	}
 
 	adjusted := make(map[string]map[int32]kgo.Offset, len(fetched))
@@ -120,16 +124,17 @@ func (c Config) guard(ctx context.Context, group string, fetched map[string]map[
 	return adjusted, nil
 }
 
-func listUntilDone(ctx context.Context, adm *kadm.Client, topics []string, startAt StartAt, logger *zap.Logger) (map[string]map[int32]bounds, map[string]map[int32]int64, error) {
+// untilDone tries f, with growing pauses, until it succeeds or ctx ends.
+func untilDone(ctx context.Context, f func() error, failed func(error)) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		ends, chosen, err := list(ctx, adm, topics, startAt)
+		err := f()
 		if err == nil {
-			return ends, chosen, nil
+			return nil
 		}
-		logger.Warn("offsets.list.failed", zap.Error(err))
+		failed(err)
 		select {
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("listing offsets: %w", ctx.Err())
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
