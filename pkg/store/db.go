@@ -27,6 +27,10 @@ func (d *DB) read(ctx context.Context, text string, args []any, scan func(*sql.R
 	if err != nil {
 		return err
 	}
+	return drain(rows, scan)
+}
+
+func drain(rows *sql.Rows, scan func(*sql.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {

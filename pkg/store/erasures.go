@@ -239,13 +239,7 @@ func (t sqlTx) Query(ctx context.Context, text string, args []any, scan func(Row
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return drain(rows, func(r *sql.Rows) error { return scan(r) })
 }
 
 func (t sqlTx) Time(at time.Time) any { return t.e.Time(at) }
