@@ -1,0 +1,162 @@
+package core
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aftercall/aftercall/pkg/subscription"
+	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
+	"github.com/aftercall/aftercall/services/sender/internal/outcome"
+)
+
+// breakDown fails two rounds of requests, which opens a breaker.
+func (b *bench) breakDown() {
+	b.t.Helper()
+	for range 2 {
+		for _, a := range b.act()[Post] {
+			b.fail(a.Job, down)
+		}
+	}
+}
+
+var down = outcome.Answer{Status: 503, Class: aftercallv1.Attempt_ERROR_CLASS_STATUS}
+
+func TestAnOpenBreakerPutsOffProbesAndRampsUp(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 100)
+	b.breakDown()
+	acts := b.act()
+	if len(acts[Post]) != 0 || len(acts[Divert]) != 84 || acts[Divert][0].Reason != ReasonBreaker || acts[Divert][0].Tier.Dwell != 30*time.Second {
+		t.Fatalf("%d posts, %d put off", len(acts[Post]), len(acts[Divert]))
+	}
+	for _, a := range acts[Divert] {
+		b.Settled(a.Job)
+	}
+	b.now = b.now.Add(30 * time.Second)
+	b.admit("a", 100)
+	var together []int
+	for b.endpoints["a"].queued() > 0 {
+		posts := b.act()[Post]
+		together = append(together, len(posts))
+		for _, a := range posts {
+			b.answer(a.Job)
+		}
+	}
+	if fmt.Sprint(together[:5]) != "[1 2 4 8 8]" {
+		t.Errorf("requests at once: %v", together)
+	}
+	changes := b.Changes()
+	if len(changes) != 2 || changes[0].Kind != BreakerOpened || changes[1].Kind != BreakerClosed {
+		t.Errorf("%+v", changes)
+	}
+}
+
+func TestAChangedURLStartsWithACleanSlate(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 20)
+	b.breakDown()
+	b.subs["a"] = &subscription.Subscription{ID: "a", Version: 2, Active: true, Endpoint: "https://elsewhere.example/"}
+	b.admit("a", 8)
+	if acts := b.act(); len(acts[Post]) != 8 {
+		t.Errorf("%+v", acts)
+	}
+}
+
+func TestAnEditLetsAFailingEndpointBeTriedAtOnce(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 20)
+	b.breakDown()
+	b.admit("a", 1)
+	if acts := b.act(); len(acts[Post]) != 0 {
+		t.Fatalf("before the edit: %+v", acts)
+	}
+	edited := *b.subs["a"]
+	edited.Version++
+	b.subs["a"] = &edited
+	b.admit("a", 40)
+	var together []int
+	for b.endpoints["a"].queued() > 0 {
+		acts := b.act()
+		if len(acts[Divert]) > 0 {
+			t.Fatalf("%d put off behind the probe", len(acts[Divert]))
+		}
+		together = append(together, len(acts[Post]))
+		for _, a := range acts[Post] {
+			b.answer(a.Job)
+		}
+	}
+	if fmt.Sprint(together[:5]) != "[1 2 4 8 8]" {
+		t.Errorf("requests at once: %v", together)
+	}
+}
+
+func TestAResendGoesOutThroughAnOpenBreaker(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 16)
+	b.breakDown()
+	b.admit("a", 1, func(d *aftercallv1.Delivery) { d.Cause = aftercallv1.Cause_CAUSE_RESEND })
+	if acts := b.act(); len(acts[Post]) != 1 {
+		t.Errorf("%+v", acts)
+	}
+}
+
+func TestRetryAfterHoldsTheOtherDeliveriesToo(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a", "b")
+	b.subs["a"].MaxConcurrency = 1
+	b.admit("a", 2)
+	b.admit("b", 1)
+	busy := down
+	busy.RetryAfter = "100"
+	for _, a := range b.act()[Post] {
+		if a.Job.Delivery.GetSubscriptionId() == "a" {
+			if v := b.fail(a.Job, busy); v.Wait.Dwell != 2*time.Minute {
+				t.Errorf("waits %v", v.Wait.Dwell)
+			}
+		} else {
+			b.answer(a.Job)
+		}
+	}
+	b.admit("b", 1)
+	acts := b.act()
+	if len(acts[Divert]) != 1 || acts[Divert][0].Reason != ReasonRetryAfter || acts[Divert][0].Tier.Dwell != 2*time.Minute {
+		t.Errorf("%+v", acts[Divert])
+	}
+	if len(acts[Post]) != 1 {
+		t.Error("the other endpoint is held too")
+	}
+}
+
+func TestARateLimitPacesAndPutsTheRestOff(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.subs["a"].RateLimit = 2
+	b.admit("a", 100)
+	sent, put := 0, 0
+	for range 500 {
+		acts := b.act()
+		sent += len(acts[Post])
+		for _, a := range acts[Post] {
+			b.answer(a.Job)
+		}
+		for _, a := range acts[Divert] {
+			put++
+			if a.Reason != ReasonRate || a.Tier.Dwell < 5*time.Second {
+				t.Fatalf("%+v", a)
+			}
+			b.Settled(a.Job)
+		}
+		b.now = b.now.Add(10 * time.Millisecond)
+	}
+	if sent < 9 || sent > 11 {
+		t.Errorf("%d sent within 5 s at 2/s", sent)
+	}
+	if put != 88 {
+		t.Errorf("%d put off", put)
+	}
+}
