@@ -27,14 +27,15 @@ func TestConnectionsAreUsedAgainUpToTheConcurrency(t *testing.T) {
 	opened := 0
 	var receivers []*receiver
 	for i := range endpoints {
-		r := newReceiver(t, nil)
-		r.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-			if s == http.StateNew {
-				mu.Lock()
-				opened++
-				mu.Unlock()
+		r := newReceiver(t, nil, func(s *http.Server) {
+			s.ConnState = func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					mu.Lock()
+					opened++
+					mu.Unlock()
+				}
 			}
-		}
+		})
 		receivers = append(receivers, r)
 		h.subscribe(subscription.Subscription{ID: fmt.Sprintf("sub_%d", i), Endpoint: r.URL, Active: true, MaxConcurrency: concurrency})
 		h.deliver(fmt.Sprintf("sub_%d", i), each)

@@ -159,10 +159,12 @@ type request struct {
 
 func (r request) id() string { return r.header.Get("Webhook-Id") }
 
-func newReceiver(t *testing.T, answer http.HandlerFunc) *receiver {
+// newReceiver starts one. What sets its server up runs before it serves:
+// afterwards its goroutines read the fields.
+func newReceiver(t *testing.T, answer http.HandlerFunc, setUp ...func(*http.Server)) *receiver {
 	t.Helper()
 	r := &receiver{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, _ := io.ReadAll(q.Body)
 		r.mu.Lock()
 		r.requests = append(r.requests, request{time.Now(), q.Header, body})
@@ -171,6 +173,10 @@ func newReceiver(t *testing.T, answer http.HandlerFunc) *receiver {
 			answer(w, q)
 		}
 	}))
+	for _, set := range setUp {
+		set(r.Config)
+	}
+	r.Start()
 	t.Cleanup(r.Close)
 	return r
 }
