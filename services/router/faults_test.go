@@ -1,7 +1,6 @@
 package router_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,6 +38,10 @@ func TestFaultsOfACommitLoseNothingAndRepeatNothing(t *testing.T) {
 		{"EndTxn answered with an unknown error", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.UnknownServerError, Count: 3}},
 		{"EndTxn answered with a final error", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.InvalidTxnState, Count: 2}},
 		{"EndTxn times out after the commit", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.RequestTimedOut, Count: 2}},
+		{"the coordinator moves while EndTxn comes", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.NotCoordinator, Count: 3}},
+		{"the coordinator still loads when EndTxn comes", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: 3}},
+		{"EndTxn comes while the markers of the last one are written", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ConcurrentTransactions, Count: 3}},
+		{"the coordinator moves while a new producer asks for its id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn}, TopLevel: true, Err: kerr.NotCoordinator, Count: 4}},
 		{"Produce refused", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic.Deliveries, Err: kerr.InvalidTxnState, Count: 2}},
 		{"the producer is fenced once", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ProducerFenced, Count: 1}},
 		{"AddPartitionsToTxn refused", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: topic.Deliveries, Err: kerr.CoordinatorNotAvailable, Count: 2}},
@@ -71,25 +74,7 @@ func TestACommitWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 	r := start(t, c, "r1")
 	kafkatest.Produce(t, c, call(0))
 	exactly(t, c, 1)
-	// The first EndTxn is let through by sending it ourselves: the router's own
-	// then comes after the commit, and is answered with an error.
-	client := kafkatest.Client(t, c)
-	var forwarded bool
-	b.Cluster().ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		if forwarded {
-			return nil, nil, false
-		}
-		forwarded = true
-		b.Cluster().KeepControl()
-		end := req.(*kmsg.EndTxnRequest)
-		copied := *end
-		b.Cluster().SleepControl(func() {
-			_, _ = copied.RequestWith(context.Background(), client)
-		})
-		resp := end.ResponseKind().(*kmsg.EndTxnResponse)
-		resp.ErrorCode = kerr.UnknownServerError.Code
-		return resp, nil, true
-	})
+	answerCommits(b, kafkatest.Client(t, c), kerr.UnknownServerError, 1)
 	kafkatest.Produce(t, c, call(1))
 	exactly(t, c, 2)
 	kafkatest.Produce(t, c, call(2))
@@ -253,7 +238,7 @@ func TestALogThatLostItsRecordsStopsTheRouter(t *testing.T) {
 
 func TestTheRouterOutlastsTheBroker(t *testing.T) {
 	dir := t.TempDir()
-	b := kafkatest.Start(t, func(c *embedded.Config) { c.Dir = dir })
+	b := kafkatest.Start(t, func(c *embedded.Config) { c.Dir, c.Listen = dir, kafkatest.Address(t) })
 	c := b.Config()
 	subscribe(t, c, queueSubscription("sub_a"))
 	r := start(t, c, "r1")
