@@ -34,7 +34,7 @@ test-real: real-up ## Run the tests with a real Kafka and PostgreSQL as well (ne
 proof: real-up ## Run the long proofs too (build tag proof), and write docs/reliability.md: before a release, about an hour
 	@tools/build.sh reliability
 	@set -a; . .cache/real/env; set +a; rm -f .cache/proofs.jsonl; \
-	 AFTERCALL_PROOF_RESULTS=$(CURDIR)/.cache/proofs.jsonl tools/test.sh -count=1 -tags synctests,proof -timeout 120m $(ARGS); status=$$?; \
+	 AFTERCALL_TEST_PROOF_RESULTS=$(CURDIR)/.cache/proofs.jsonl tools/test.sh -count=1 -tags synctests,proof -timeout 120m $(ARGS); status=$$?; \
 	 [ ! -s .cache/proofs.jsonl ] || $(CACHE)/reliability .cache/proofs.jsonl docs/reliability.md || status=1; exit $$status
 
 fuzz: ## Run every fuzz target for a minute (FUZZTIME=10m make fuzz)

@@ -31,11 +31,11 @@ type proven struct {
 	Recovered string `json:"recovered"`
 }
 
-// note writes the line where AFTERCALL_PROOF_RESULTS says, for tools/reliability.
+// note writes the line where AFTERCALL_TEST_PROOF_RESULTS says, for tools/reliability.
 func note(t *testing.T, p proven) {
 	t.Helper()
 	t.Logf("%+v", p)
-	path := os.Getenv("AFTERCALL_PROOF_RESULTS")
+	path := os.Getenv("AFTERCALL_TEST_PROOF_RESULTS")
 	if path == "" || t.Failed() {
 		return
 	}
@@ -103,17 +103,17 @@ func moment(most time.Duration) {
 	<-time.After(time.Duration(rand.Int64N(int64(most))))
 }
 
-// kills of a proof that promises so many: fewer where AFTERCALL_PROOF_SHARE says,
+// kills of a proof that promises so many: fewer where AFTERCALL_TEST_PROOF_SHARE says,
 // to try the proof itself.
 func kills(t *testing.T, n int) int {
 	t.Helper()
-	text := os.Getenv("AFTERCALL_PROOF_SHARE")
+	text := os.Getenv("AFTERCALL_TEST_PROOF_SHARE")
 	if text == "" {
 		return n
 	}
 	var share float64
 	if _, err := fmt.Sscan(text, &share); err != nil {
-		t.Fatalf("AFTERCALL_PROOF_SHARE is %q: %v", text, err)
+		t.Fatalf("AFTERCALL_TEST_PROOF_SHARE is %q: %v", text, err)
 	}
 	return max(2, int(float64(n)*share))
 }
