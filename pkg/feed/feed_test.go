@@ -135,7 +135,7 @@ func TestARecordOfANewerMajorVersionIsNamedAndTheKnownStateKept(t *testing.T) {
 
 func TestTheFeedOutlastsTheBroker(t *testing.T) {
 	dir := t.TempDir()
-	b := kafkatest.Start(t, func(c *embedded.Config) { c.Dir = dir })
+	b := kafkatest.Start(t, func(c *embedded.Config) { c.Dir, c.Listen = dir, kafkatest.Address(t) })
 	kafkatest.Produce(t, b.Config(), version("a", 1))
 	f := follow(t, b.Config(), nil)
 	ready(t, f)

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,20 +15,11 @@ import (
 	"github.com/aftercall/aftercall/pkg/topic"
 )
 
-func TestPingNamesAWrongAddressWithinASecond(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	began := time.Now()
-	err = kafka.Ping(t.Context(), kafka.Config{Brokers: []string{addr}})
+func TestPingNamesAWrongAddressInsteadOfTryingOn(t *testing.T) {
+	addr := kafkatest.Address(t)
+	err := kafka.Ping(t.Context(), kafka.Config{Brokers: []string{addr}})
 	if err == nil || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("Ping = %v, want an error naming %s and the refusal", err, addr)
-	}
-	if took := time.Since(began); took > 1500*time.Millisecond {
-		t.Errorf("Ping took %s", took)
 	}
 }
 

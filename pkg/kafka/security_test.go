@@ -99,7 +99,7 @@ func (a *authority) secured(options ...kfake.Opt) kafka.Config {
 
 func ping(t *testing.T, c kafka.Config, s kafka.Security) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c.Security = s
 	return kafka.Ping(ctx, c)

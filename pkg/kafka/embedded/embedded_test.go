@@ -62,12 +62,7 @@ func TestAPortInUseIsNamed(t *testing.T) {
 }
 
 func TestClientsAreSentToTheAdvertisedAddress(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := kafkatest.Address(t)
 	_, port, _ := net.SplitHostPort(addr)
 	b := kafkatest.Start(t, func(c *embedded.Config) { c.Listen, c.Advertise = addr, "localhost:"+port })
 	brokers, err := kafkatest.Admin(t, b.Config()).ListBrokers(t.Context())

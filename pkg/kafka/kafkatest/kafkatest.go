@@ -27,7 +27,7 @@ import (
 )
 
 // Patience is how long the helpers wait before they fail a test.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Broker is an embedded broker that ends with its test.
 type Broker struct {
@@ -205,8 +205,9 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 }
 
 // stableEnds returns the last stable offsets of the topics once they have
-// reached what is written now, or after 3 s: a transaction whose owner is dead
-// ends only when a test starts the next one.
+// reached what is written now. A transaction that is ending is waited for: whoever
+// saw a part of it sees all of it. One that stays open is given 3 s: when its owner
+// is dead, it ends only when a test starts the next one.
 func stableEnds(ctx context.Context, t testing.TB, adm *kadm.Client, topics []string) kadm.ListedOffsets {
 	t.Helper()
 	written, err := adm.ListEndOffsets(ctx, topics...)
@@ -214,6 +215,7 @@ func stableEnds(ctx context.Context, t testing.TB, adm *kadm.Client, topics []st
 		t.Fatalf("listing end offsets: %v", err)
 	}
 	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		givenUp := time.Now().After(deadline) && !anyEnding(ctx, adm)
 		stable, err := adm.ListCommittedOffsets(ctx, topics...)
 		if err != nil {
 			t.Fatalf("listing stable offsets: %v", err)
@@ -223,10 +225,30 @@ func stableEnds(ctx context.Context, t testing.TB, adm *kadm.Client, topics []st
 			at, _ := stable.Lookup(end.Topic, end.Partition)
 			settled = settled && at.Offset >= end.Offset
 		})
-		if settled || time.Now().After(deadline) {
+		if settled || givenUp {
 			return stable
 		}
 	}
+}
+
+// anyEnding says that a transaction has ended and not all partitions know it yet.
+func anyEnding(ctx context.Context, adm *kadm.Client) bool {
+	ending, err := adm.ListTransactions(ctx, nil, []string{"PrepareCommit", "PrepareAbort"})
+	return err == nil && len(ending) > 0
+}
+
+// StableEnds are the offsets of the topics up to which a read_committed reader
+// sees everything, once every transaction that is open now has ended.
+func StableEnds(t testing.TB, c kafka.Config, topics ...string) kadm.ListedOffsets {
+	t.Helper()
+	client, err := kgo.NewClient(c.Opts()...)
+	if err != nil {
+		t.Fatalf("making a client: %v", err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	return stableEnds(ctx, t, kadm.NewClient(client), topics)
 }
 
 // WaitFor polls cond until it is true, and fails the test when it is not within
