@@ -45,12 +45,15 @@ find_postgres() {
 fetch() {
   [ -d "$2" ] && return
   command -v mvn >/dev/null || die "Apache Kafka's jars are not in $2 yet and come by Maven, which is not installed: apt-get install maven"
-  local tmp=$2.$$
-  if ! mvn -B -q -ntp -f "$1" dependency:copy-dependencies -DoutputDirectory="$tmp" </dev/null >"$state/maven.log" 2>&1; then
+  local tmp=$2.$$ tries=1
+  until mvn -B -q -ntp -f "$1" dependency:copy-dependencies -DoutputDirectory="$tmp" </dev/null >"$state/maven.log" 2>&1; do
     rm -rf "$tmp"
-    cat "$state/maven.log" >&2
-    die "fetching $(basename "$2") by Maven failed (see above)"
-  fi
+    if [ "$tries" -ge 3 ]; then
+      cat "$state/maven.log" >&2
+      die "fetching $(basename "$2") by Maven failed (see above)"
+    fi
+    sleep $((tries++ * 5))
+  done
   mv "$tmp" "$2"
 }
 
@@ -110,7 +113,7 @@ start_postgres() {
 listen_addresses = '127.0.0.1'
 port = $postgres_port
 unix_socket_directories = ''
-max_connections = 200
+max_connections = 400
 fsync = off
 full_page_writes = off
 timezone = 'UTC'
