@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -15,18 +14,16 @@ import (
 	"github.com/aftercall/aftercall/services/aftercall/internal/verify"
 )
 
-// projected waits until the store has everything that the topics have.
+// projected waits until the store has everything that the topics have, what is in a
+// transaction now included.
 func projected(t *testing.T, c kafka.Config, db *store.DB) {
 	t.Helper()
-	adm := kafkatest.Admin(t, c)
+	ends := kafkatest.StableEnds(t, c, topic.Events, topic.Rejected, topic.History)
+	if err := ends.Error(); err != nil {
+		t.Fatal(err)
+	}
 	wait(t, "the projector to catch up", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		ends, err := adm.ListCommittedOffsets(ctx, topic.Events, topic.Rejected, topic.History)
-		if err != nil || ends.Error() != nil {
-			return false
-		}
-		offsets, err := db.ProjectedOffsets(ctx)
+		offsets, err := db.ProjectedOffsets(t.Context())
 		if err != nil {
 			return false
 		}

@@ -30,13 +30,14 @@ func TestABlackHoleDoesNotSlowAnotherEndpoint(t *testing.T) {
 		beside := run(topic.CDRQueue, 2*n)
 		held := h.connections()
 		t.Logf("%d deliveries in %s alone, in %s beside a hole that held %d requests", n, alone.Round(time.Millisecond), beside.Round(time.Millisecond), held)
+		// Whoever had waited for a place in the hole would have waited until one was let off.
 		if held == 0 || h.letOff.Load() > 0 {
 			t.Errorf("the hole did not hold all the time: %d came, %d were let off", held, h.letOff.Load())
 		}
 		if r.requests() != 2*n {
 			t.Errorf("%d requests of %d", r.requests(), 2*n)
 		}
-		if limit := alone*3/2 + 2*time.Second; beside > limit {
+		if limit := alone*3/2 + 2*time.Second; timed && beside > limit {
 			t.Errorf("the good endpoint's deliveries took %s beside the hole, %s alone", beside, alone)
 		}
 	})

@@ -73,7 +73,7 @@ func (d *oneProcess) judge(produced, repeats int) *verify.Report {
 		d.t.Fatal(err)
 	}
 	defer db.Close()
-	rest(d.t, db)
+	rest(d.t, d.kafka(), db)
 	return check(d.t, d.kafka(), db, d.upstream, d.receiver.log(), func(run *verify.Run) {
 		run.BrokerKilled, run.Repeats = true, repeats
 		run.Unseen = map[string]bool{}

@@ -139,6 +139,20 @@ func (p *process) said(message string) (map[string]any, bool) {
 	return nil, false
 }
 
+// between is the time from one line of the log to another.
+func (p *process) between(from, to string) time.Duration {
+	p.t.Helper()
+	at := func(message string) time.Time {
+		text, _ := p.says(message)["time"].(string)
+		when, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			p.t.Fatalf("the time of %s: %v", message, err)
+		}
+		return when
+	}
+	return at(to).Sub(at(from))
+}
+
 // says waits for that line.
 func (p *process) says(message string) map[string]any {
 	p.t.Helper()

@@ -229,5 +229,5 @@ func TestProofThatEndlessRebalancesRepeatNothing(t *testing.T) {
 func (s *stage) settled(r *receiver, produced int) {
 	s.t.Helper()
 	wait(s.t, "every delivery", func() bool { return r.delivered() >= produced })
-	rest(s.t, s.store)
+	rest(s.t, s.kafka, s.store)
 }

@@ -19,7 +19,7 @@ type replayed struct {
 }
 
 func TestAReplayWhoseRunnerIsKilledSendsEachOnceMoreAndNothingThatWaits(t *testing.T) {
-	const perSecond, waiting = 500, 40
+	const perSecond, waiting = 300, 40
 	onEach(t, func(t *testing.T, s *stage) {
 		r := newReceiver(t, listen.Options{Delay: 2 * time.Millisecond})
 		u := newUpstream(t, s.kafka)
@@ -48,7 +48,7 @@ func TestAReplayWhoseRunnerIsKilledSendsEachOnceMoreAndNothingThatWaits(t *testi
 		if status := a.do(http.MethodPost, "/replays/"+plan.ID+"/run", map[string]any{"rate": perSecond}, nil); status != http.StatusAccepted {
 			t.Fatalf("running was answered %d", status)
 		}
-		wait(t, "the middle of it", func() bool { return r.delivered() >= manyReplayed/3 })
+		wait(t, "it to be well under way", func() bool { return r.delivered() >= manyReplayed/5 })
 		admin.kill()
 		killed := time.Now()
 		at, err := s.store.Replay(t.Context(), plan.ID)

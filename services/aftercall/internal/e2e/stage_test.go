@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -209,16 +208,10 @@ func (s *stage) subscribe(sub subscription.Subscription) {
 	kafkatest.Produce(s.t, s.kafka, record.New(topic.Subscriptions, sub.ID, subscription.ToProto(&sub), time.Now()))
 }
 
-// freeAddress is one that nobody listens on just now.
+// freeAddress is one that nobody listens on until the test does, again and again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return kafkatest.Address(t)
 }
 
 func rawSecret(t *testing.T, text string) []byte {

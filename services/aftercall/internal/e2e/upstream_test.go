@@ -15,8 +15,10 @@ import (
 
 // upstream is call processing: it produces CDRs and logs what was acknowledged.
 type upstream struct {
-	t      *testing.T
-	client *kgo.Client
+	t       *testing.T
+	client  *kgo.Client
+	ctx     context.Context // until the test is over
+	sending sync.WaitGroup
 
 	mu    sync.Mutex
 	acked []verify.CDR
@@ -29,8 +31,15 @@ func newUpstream(t *testing.T, c kafka.Config) *upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.Close)
-	return &upstream{t: t, client: client}
+	ctx, end := context.WithCancel(context.Background())
+	u := &upstream{t: t, client: client, ctx: ctx}
+	// Nothing of it goes on when the test is over, nor says so to a test that is.
+	t.Cleanup(func() {
+		end()
+		u.sending.Wait()
+		client.Close()
+	})
+	return u
 }
 
 // send produces n CDRs at a rate, a batch each twentieth of a second. The channel
@@ -38,23 +47,23 @@ func newUpstream(t *testing.T, c kafka.Config) *upstream {
 func (u *upstream) send(topicName string, n, perSecond int) <-chan struct{} {
 	done := make(chan struct{})
 	const batches = 20
-	go func() {
+	u.sending.Go(func() {
 		defer close(done)
 		tick := time.NewTicker(time.Second / batches)
 		defer tick.Stop()
-		for sent := 0; sent < n; {
+		for sent := 0; sent < n && u.ctx.Err() == nil; {
 			for range min(perSecond/batches, n-sent) {
 				u.produce(u.next(topicName))
 				sent++
 			}
 			<-tick.C
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+		ctx, cancel := context.WithTimeout(u.ctx, 2*patience)
 		defer cancel()
-		if err := u.client.Flush(ctx); err != nil {
+		if err := u.client.Flush(ctx); err != nil && u.ctx.Err() == nil {
 			u.t.Errorf("producing CDRs: %v", err)
 		}
-	}()
+	})
 	return done
 }
 
@@ -72,7 +81,9 @@ func (u *upstream) next(topicName string) *kgo.Record {
 func (u *upstream) produce(r *kgo.Record) {
 	u.client.Produce(context.Background(), r, func(r *kgo.Record, err error) {
 		if err != nil {
-			u.t.Errorf("producing a CDR: %v", err)
+			if u.ctx.Err() == nil {
+				u.t.Errorf("producing a CDR: %v", err)
+			}
 			return
 		}
 		u.mu.Lock()
