@@ -110,6 +110,10 @@ func (c Config) Opts() []kgo.Opt {
 		// By default a client believes for 5 s what it was told of a topic that
 		// was just made or has just moved.
 		kgo.MetadataMinAge(250 * time.Millisecond),
+		// The client's own guess, that a connection cut before its first answer is
+		// a misconfiguration and no use trying again, is wrong on a bad network.
+		// Whether TLS and SASL fit is found out by [Ping], which gives up soon.
+		kgo.AlwaysRetryEOF(),
 		kgo.RequestTimeoutOverhead(10 * time.Second),
 	}
 	if c.ClientID != "" {
@@ -141,16 +145,13 @@ func (c Config) Opts() []kgo.Opt {
 
 // Producer are the further options of a client whose records must not get lost:
 // idempotent, acknowledged by all in-sync replicas, tried for as long as the
-// caller's context and the client live. The client's own guess, that a connection
-// cut before its first answer is a misconfiguration and no use trying again, is
-// switched off: whether TLS and SASL fit was found out by [Prepare].
+// caller's context and the client live.
 func (c Config) Producer() []kgo.Opt {
 	compression := []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}
 	if c.Uncompressed {
 		compression = compression[1:]
 	}
 	return []kgo.Opt{
-		kgo.AlwaysRetryEOF(),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(compression...),
 		kgo.ProducerLinger(2 * time.Millisecond),
@@ -190,7 +191,6 @@ func (c Config) Group(o GroupOptions) []kgo.Opt {
 		kgo.HeartbeatInterval(heartbeat),
 		kgo.RebalanceTimeout(max(15*time.Second, session)),
 		kgo.DisableAutoCommit(),
-		kgo.AlwaysRetryEOF(),
 		kgo.AdjustFetchOffsetsFn(c.GuardOffsets(o.Group, o.OnStop)),
 	}
 	if o.Instance != "" {
