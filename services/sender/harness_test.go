@@ -92,9 +92,15 @@ func deliveryRecord(d *aftercallv1.Delivery) *kgo.Record {
 // deliver produces n deliveries to a subscription.
 func (h *harness) deliver(sub string, n int) {
 	h.t.Helper()
+	h.deliverFrom(sub, 0, n)
+}
+
+// deliverFrom produces n more, behind the first ones.
+func (h *harness) deliverFrom(sub string, first, n int) {
+	h.t.Helper()
 	records := make([]*kgo.Record, n)
 	for i := range records {
-		records[i] = deliveryRecord(delivery(sub, i))
+		records[i] = deliveryRecord(delivery(sub, first+i))
 	}
 	kafkatest.Produce(h.t, h.kafka, records...)
 }

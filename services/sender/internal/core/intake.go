@@ -26,6 +26,14 @@ func (c *Core) Committed(commits map[int32]Commit) {
 	}
 }
 
+// Recommit has Commits tell all partitions again, news or not: what the broker
+// acknowledged may have been overwritten by an older commit that landed late.
+func (c *Core) Recommit() {
+	for _, a := range c.assignments {
+		a.committed = Commit{Offset: -1}
+	}
+}
+
 // Full says that no more may be taken in.
 func (c *Core) Full() bool { return c.bytes >= c.cfg.Budget }
 

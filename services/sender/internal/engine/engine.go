@@ -94,6 +94,7 @@ type Engine struct {
 	// commit.
 	mapless atomic.Bool
 	commits *commitPace
+	late    lateCommits
 
 	// keyFault says that a subscription's secrets could not be opened lately.
 	keyFault atomic.Bool
@@ -132,6 +133,7 @@ func New(cfg Config, subs core.Subscriptions, poster *post.Poster, meter *Meter,
 		commits:  newCommitPace(),
 	}
 	e.producing, e.giveUp = context.WithCancel(context.Background())
+	e.late.again = e.commitAgain
 	e.group.start(cfg.Kafka.Session)
 	options := kafka.GroupOptions{Group: topic.GroupSender, Topics: []string{topic.Deliveries}, OnStop: e.fail}
 	if cfg.Static {
@@ -145,7 +147,7 @@ func New(cfg Config, subs core.Subscriptions, poster *post.Poster, meter *Meter,
 		kgo.OnOffsetsFetched(e.fetched),
 		kgo.OnPartitionsRevoked(e.revoked),
 		kgo.OnPartitionsLost(e.lost),
-		kgo.WithHooks(&e.group),
+		kgo.WithHooks(&e.group, &e.late),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the sender's Kafka client: %w", err)
@@ -177,6 +179,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stopPolling()
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunning()
+	defer e.late.end()
 	var loops sync.WaitGroup
 	polled := make(chan struct{})
 	loops.Go(func() { defer close(polled); e.poll(polling) })
