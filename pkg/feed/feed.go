@@ -80,7 +80,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading subscriptions: %w", err)
+		return fmt.Errorf("reading %s: %w", topic.Subscriptions, kafka.Explained(err))
 	}
 	f.reached(end)
 	for {
@@ -90,7 +90,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		for _, e := range fetches.Errors() {
 			if terminal(e.Err) {
-				return fmt.Errorf("reading subscriptions: %w", e.Err)
+				return fmt.Errorf("reading %s: %w", topic.Subscriptions, kafka.Explained(e.Err))
 			}
 			f.logger.Warn("subscriptions.read.failed", zap.Error(e.Err))
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/topic"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
@@ -95,7 +96,7 @@ func (l *Loop) batch(session *kgo.GroupTransactSession, revoked *revocations, re
 	switch {
 	case produceErr != nil && isTerminal(produceErr, len(records)):
 		l.metrics.aborts.WithLabelValues(abortProduce).Inc()
-		return false, fatal{fmt.Errorf("producing what %s/%d offset %d becomes: %w", records[0].Topic, records[0].Partition, records[0].Offset, produceErr)}
+		return false, fatal{fmt.Errorf("producing what %s/%d offset %d becomes: %w", records[0].Topic, records[0].Partition, records[0].Offset, kafka.Explained(produceErr))}
 	case err != nil:
 		l.metrics.aborts.WithLabelValues(abortEnd).Inc()
 		l.size.failed(len(records))

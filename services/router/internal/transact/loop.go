@@ -288,7 +288,7 @@ func (l *Loop) faults(fetches kgo.Fetches) (bombs []*kgo.ErrDecompressTooLarge, 
 		case errors.As(e.Err, &loss), errors.Is(e.Err, kerr.OffsetOutOfRange):
 			return nil, fatal{fmt.Errorf("%s: the log does not hold the position any more, records are lost: %w", where, e.Err)}
 		case errors.Is(e.Err, kerr.UnknownTopicID):
-			return nil, fatal{fmt.Errorf("%s: the topic was deleted and made again: %w", where, e.Err)}
+			return nil, fatal{fmt.Errorf("%s: %w", where, kafka.Explained(e.Err))}
 		case isDenied(e.Err):
 			return nil, fatal{fmt.Errorf("%s: %w", where, e.Err)}
 		default:

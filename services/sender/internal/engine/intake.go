@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/record"
 	aftercallv1 "github.com/aftercall/aftercall/proto/aftercall/v1"
 	"github.com/aftercall/aftercall/services/sender/internal/core"
@@ -29,7 +30,7 @@ func (e *Engine) poll(ctx context.Context) {
 			switch {
 			case errors.Is(err.Err, context.Canceled), errors.Is(err.Err, context.DeadlineExceeded):
 			case final(err.Err):
-				e.fail(fmt.Errorf("reading %s/%d: %w", err.Topic, err.Partition, err.Err))
+				e.fail(fmt.Errorf("reading %s/%d: %w", err.Topic, err.Partition, kafka.Explained(err.Err)))
 			default:
 				e.logger.Warn("deliveries.read.failed", zap.Int32("partition", err.Partition), zap.Error(err.Err))
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/sender/internal/core"
 	"github.com/aftercall/aftercall/services/sender/internal/post"
@@ -218,7 +219,7 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 		e.client.Produce(e.producing, r, func(_ *kgo.Record, err error) {
 			if err != nil {
 				if e.producing.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
-					e.fail(fmt.Errorf("producing an outcome to %s: %w", r.Topic, err))
+					e.fail(fmt.Errorf("producing an outcome to %s: %w", r.Topic, kafka.Explained(err)))
 				}
 				return
 			}
