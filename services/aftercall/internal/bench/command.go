@@ -6,7 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is aftercall bench.
@@ -46,7 +50,7 @@ database ` + databaseName + ` is made and dropped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
-				return err
+				return client.Usage(err)
 			}
 			return Run(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -75,8 +79,8 @@ database ` + databaseName + ` is made and dropped.`,
 }
 
 func (o Options) check() error {
-	if o.Deliveries < 10 || o.Payload < 0 || o.Concurrency < 1 || o.Rate < 1 {
-		return errors.New("--deliveries must be 10 or more, --concurrency and --rate 1 or more")
+	if o.Deliveries < 10 || o.Payload < 0 || o.Concurrency < 1 || o.Rate < 1 || o.Seconds < 0 {
+		return errors.New("--deliveries must be 10 or more, --concurrency and --rate 1 or more, --payload and --seconds not negative")
 	}
 	if o.NeighbourRate < 1 || o.NeighbourSeconds < 1 || o.Replays < 1 || o.ReplayRate < 1 || o.ReplaySeconds < 1 || o.Waiting < 1 {
 		return errors.New("rates, seconds and numbers must be 1 or more")
@@ -89,5 +93,11 @@ func (o Options) check() error {
 	if (len(o.Brokers) > 0) != (o.Database != "") {
 		return errors.New("--brokers and --database go together: the real pipeline needs both")
 	}
-	return nil
+	if o.Database == "" {
+		return nil
+	}
+	if _, err := pgx.ParseConfig(o.Database); err != nil || !strings.HasPrefix(o.Database, "postgres") {
+		return errors.New("--database is no URL of a PostgreSQL server, such as postgres://localhost/postgres")
+	}
+	return broker.Check(o.Brokers)
 }

@@ -21,7 +21,11 @@ func Producer(ctx context.Context, brokers []string, command string) (cdrclient.
 	if err := kafka.Ping(ctx, c); err != nil {
 		return cdrclient.Config{}, err
 	}
-	config := cdrclient.Config{Brokers: brokers, ClientID: c.ClientID, Dial: c.Security.Dialer()}
+	var addresses []string
+	for _, b := range brokers {
+		addresses = append(addresses, withPort(b))
+	}
+	config := cdrclient.Config{Brokers: addresses, ClientID: c.ClientID, Dial: c.Security.Dialer()}
 	if m := c.Security.SASL(); m != nil {
 		config.SASL = mechanism{m}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is `aftercall cat`.
@@ -52,13 +53,13 @@ partitions come in any order. Nothing is committed: cat disturbs nobody.`,
 			now := time.Now()
 			var err error
 			if r.from, err = parsePosition(from, now); err != nil {
-				return fmt.Errorf("--from: %w", err)
+				return client.Usagef("--from: %w", err)
 			}
 			if r.to, err = parsePosition(to, now); err != nil {
-				return fmt.Errorf("--to: %w", err)
+				return client.Usagef("--to: %w", err)
 			}
 			if follow && cmd.Flags().Changed("to") {
-				return fmt.Errorf("--follow has no end: leave --to out")
+				return client.Usagef("--follow has no end: leave --to out")
 			}
 			c, err := broker.Config(brokers, "cat")
 			if err != nil {

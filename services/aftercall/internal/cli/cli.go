@@ -58,7 +58,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		return ExitOK
 	}
 	_, _ = fmt.Fprintf(errs, "aftercall: %v\n", err)
-	var wrong usageError
+	var wrong *client.UsageError
 	if errors.As(err, &wrong) || isUsage(err) {
 		return ExitUsage
 	}

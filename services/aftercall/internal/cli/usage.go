@@ -5,11 +5,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
-
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // strict tells wrong arguments from work that failed, in all commands below one,
 // and has groups of commands refuse one that is not theirs: cobra would print help
@@ -50,7 +48,7 @@ func named(cmd *cobra.Command, args []string, err error) error {
 }
 
 func usage(cmd *cobra.Command, err error) error {
-	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	return client.Usagef("%w; see %s --help", err, cmd.CommandPath())
 }
 
 // ofUsage are how cobra's own errors of usage begin, which have no type.

@@ -27,7 +27,7 @@ error. Exit status:
 | --- | --- |
 | 0 | done |
 | 1 | failed: the error says what, why and what to do |
-| 2 | wrong usage: a command, flag or argument that is not there |
+| 2 | wrong usage: a command, flag or argument that is not there, or a value that cannot be meant; nothing was done |
 | 3 | partly done: what was done stays so, the error says what is left |
 
 A command with a meaning of its own for one of these says so below: ` + "`verify`" + `, ` + "`doctor`" + `, and the services.

@@ -42,6 +42,9 @@ func (f *Flags) Client() (*Client, error) {
 	if base == "" {
 		base = defaultAPI
 	}
+	if !address(base) {
+		return New(base, "")
+	}
 	token := os.Getenv("AFTERCALL_TOKEN")
 	file := f.TokenFile
 	if file == "" && token == "" {
@@ -65,9 +68,8 @@ type Client struct {
 
 // New answers a client of the API at base, an address with or without /api/v1.
 func New(base, token string) (*Client, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("--api is the address of the console, such as https://aftercall.example")
+	if !address(base) {
+		return nil, Usagef("--api (or AFTERCALL_API) is the address of the console, such as https://aftercall.example, not %q", base)
 	}
 	if token = strings.TrimSpace(token); token == "" {
 		return nil, errors.New("the API token is empty: look into --token-file or AFTERCALL_TOKEN")

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/aftercall/aftercall/pkg/logging"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is aftercall dev.
@@ -36,14 +37,22 @@ on the disk it refuses new CDRs, with an error that clients try again after.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := logging.New(os.Stderr, level)
 			if err != nil {
-				return fmt.Errorf("--log-level: %w", err)
+				return client.Usagef("--log-level: %w", err)
 			}
 			defer func(l *zap.Logger) { _ = l.Sync() }(log)
 			if o.Limits.KeepFree, err = bytesOf(keepFree); err != nil {
-				return fmt.Errorf("--keep-free: %w", err)
+				return client.Usagef("--keep-free: %w", err)
 			}
 			if o.Limits.MaxData, err = bytesOf(maxData); err != nil {
-				return fmt.Errorf("--max-data: %w", err)
+				return client.Usagef("--max-data: %w", err)
+			}
+			if o.Calls < -1 {
+				return client.Usagef("--calls: %d is no number of calls; -1 is for ever", o.Calls)
+			}
+			for flag, addr := range map[string]string{"listen": o.Listen, "kafka-listen": o.KafkaListen, "receiver-listen": o.ReceiverListen} {
+				if err := client.Address(flag, addr); err != nil {
+					return err
+				}
 			}
 			o.Logger, o.Out = log, cmd.OutOrStdout()
 			return Run(cmd.Context(), o)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 )
 
@@ -36,6 +37,12 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
   aftercall doctor | jq 'select(.level != "ok")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if m.Between < 0 {
+				return client.Usagef("--watch: %s is negative", m.Between)
+			}
+			if err := client.Address("kafka-listen", m.Broker); err != nil {
+				return err
+			}
 			r := Look(cmd.Context(), m)
 			if err := cmd.Context().Err(); err != nil {
 				return err

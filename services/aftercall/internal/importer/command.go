@@ -2,7 +2,6 @@ package importer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,7 +53,7 @@ The command ends with status 1 when a row cannot be imported.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if execute && cmd.Flags().Changed("dry-run") && dryRun {
-				return errors.New("--execute and --dry-run exclude each other")
+				return client.Usagef("--execute and --dry-run exclude each other")
 			}
 			o := options{allTenants: allTenants, inactive: switchedOff}
 			if cmd.Flags().Changed("tenant") {
@@ -63,23 +62,22 @@ The command ends with status 1 when a row cannot be imported.`,
 				}
 				o.tenant = &tenant
 			}
+			if execute && (address == "" || tokenFile == "") {
+				return client.Usagef("--execute needs --api and --token-file")
+			}
+			var c *client.Client
+			if execute {
+				var err error
+				if c, err = (&client.Flags{API: address, TokenFile: tokenFile}).Client(); err != nil {
+					return err
+				}
+			}
 			steps, err := load(args[0], cmd.InOrStdin(), o)
 			if err != nil {
 				return err
 			}
 			if !execute {
 				return preview(cmd.OutOrStdout(), steps)
-			}
-			if address == "" || tokenFile == "" {
-				return errors.New("--execute needs --api and --token-file")
-			}
-			token, err := os.ReadFile(tokenFile)
-			if err != nil {
-				return fmt.Errorf("reading the token: %w", err)
-			}
-			c, err := client.New(address, string(token))
-			if err != nil {
-				return err
 			}
 			return run(cmd.Context(), cmd.OutOrStdout(), c, steps)
 		},

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/aftercall/aftercall/pkg/webhook"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is `aftercall listen`. It runs until its context ends.
@@ -44,17 +45,20 @@ on purpose.
 			o := Options{Delay: delay}
 			var err error
 			if o.Fail, err = ParseFail(fail); err != nil {
-				return fmt.Errorf("--fail: %w", err)
+				return client.Usagef("--fail: %w", err)
 			}
 			if delay < 0 {
-				return fmt.Errorf("--delay: %s is negative", delay)
+				return client.Usagef("--delay: %s is negative", delay)
 			}
 			for _, s := range secrets {
 				raw, err := webhook.ParseSecret(s)
 				if err != nil {
-					return fmt.Errorf("--secret: %w", err)
+					return client.Usagef("--secret: %w", err)
 				}
 				o.Secrets = append(o.Secrets, raw)
+			}
+			if err := client.Address("listen", addr); err != nil {
+				return err
 			}
 			if logFile != "" {
 				// It holds callers' data: for its owner only.

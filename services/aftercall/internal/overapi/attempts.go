@@ -45,19 +45,23 @@ func (a attempt) answer() string {
 }
 
 // filters are the API's, in the order of the help.
-var filters = []struct{ flag, query, usage string }{
-	{"subscription", "subscription", "`id` of a subscription"},
-	{"event-type", "event_type", "such as App.QueueWebhook"},
-	{"call", "call", "a CallId, ScenarioId or ParentId"},
-	{"event", "event", "`id` of an event"},
-	{"delivery", "delivery", "`id` of a delivery"},
-	{"result", "result", "delivered, failed or not_sent"},
-	{"state", "state", "of the delivery: queued, waiting, delivered, given_up or stopped"},
-	{"status", "status", "an HTTP status or a class of them, such as 5xx"},
-	{"error", "error", "dns, connect, tls, timeout, reset, protocol, status or policy"},
-	{"cause", "cause", "call_ended, test, resend or replay"},
-	{"from", "from", "how long ago, such as -2h, or a time of RFC 3339"},
-	{"to", "to", "the end, in the same words"},
+var filters = []struct {
+	flag, query, usage string
+	// words are all values that there are.
+	words []string
+}{
+	{"subscription", "subscription", "`id` of a subscription", nil},
+	{"event-type", "event_type", "such as App.QueueWebhook", nil},
+	{"call", "call", "a CallId, ScenarioId or ParentId", nil},
+	{"event", "event", "`id` of an event", nil},
+	{"delivery", "delivery", "`id` of a delivery", nil},
+	{"result", "result", "delivered, failed or not_sent", client.Results},
+	{"state", "state", "of the delivery: queued, waiting, delivered, given_up or stopped", client.States},
+	{"status", "status", "an HTTP status or a class of them, such as 5xx", nil},
+	{"error", "error", "dns, connect, tls, timeout, reset, protocol, status or policy", client.Errors},
+	{"cause", "cause", "call_ended, test, resend or replay", client.Causes},
+	{"from", "from", "how long ago, such as -2h, or a time of RFC 3339", nil},
+	{"to", "to", "the end, in the same words", nil},
 }
 
 // AttemptsCommand is `aftercall attempts`.
@@ -76,25 +80,34 @@ object a line in a pipe. The token needs the scope read.`,
   aftercall attempts --call 7a1c2a60 --limit 0 | jq .attempt_id`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := connect.Client()
-			if err != nil {
-				return err
-			}
 			q := url.Values{}
 			for _, f := range filters {
 				v := *values[f.flag]
 				if v == "" {
 					continue
 				}
-				if f.flag == "from" || f.flag == "to" {
+				var err error
+				switch {
+				case f.words != nil:
+					err = client.OneOf(f.flag, v, f.words)
+				case f.flag == "status":
+					err = client.Status(f.flag, v)
+				case f.flag == "from" || f.flag == "to":
 					if v, err = moment(v, time.Now()); err != nil {
-						return fmt.Errorf("--%s: %w", f.flag, err)
+						err = client.Usagef("--%s: %w", f.flag, err)
 					}
+				}
+				if err != nil {
+					return err
 				}
 				q.Set(f.query, v)
 			}
 			if limit < 0 {
-				return fmt.Errorf("--limit: %d is less than none; 0 is all", limit)
+				return client.Usagef("--limit: %d is less than none; 0 is all", limit)
+			}
+			c, err := connect.Client()
+			if err != nil {
+				return err
 			}
 			if size := limit; size == 0 || size > 200 {
 				q.Set("limit", "200")
@@ -117,13 +130,11 @@ object a line in a pipe. The token needs the scope read.`,
 	connect.Add(cmd)
 	for _, f := range filters {
 		values[f.flag] = cmd.Flags().String(f.flag, "", f.usage)
+		if f.words != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.flag, cobra.FixedCompletions(f.words, cobra.ShellCompDirectiveNoFileComp))
+		}
 	}
 	_ = cmd.RegisterFlagCompletionFunc("subscription", connect.CompleteIDs)
-	for name, words := range map[string][]string{
-		"result": {"delivered", "failed", "not_sent"}, "state": {"queued", "waiting", "delivered", "given_up", "stopped"}, "cause": {"call_ended", "test", "resend", "replay"},
-	} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	}
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0 for all")
 	return cmd
 }

@@ -98,7 +98,7 @@ given up by key.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if since <= 0 {
-				return fmt.Errorf("--since %s: it is how long ago, such as 24h", since)
+				return client.Usagef("--since %s: it is how long ago, such as 24h", since)
 			}
 			out := cmd.OutOrStdout()
 			if !kafkaOnly {

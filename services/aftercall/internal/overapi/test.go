@@ -36,6 +36,9 @@ when there is no subscription to send to. The token needs the scope write.`,
   aftercall test --subscription sub_0199 --wait 1m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if wait <= 0 {
+				return client.Usagef("--wait %s: it is how long to wait, such as 30s", wait)
+			}
 			c, err := connect.Client()
 			if err != nil {
 				return err

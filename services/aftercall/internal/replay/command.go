@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -91,15 +90,36 @@ func (f *flags) job() (*job, error) {
 		f.topic = "aftercall." + asked
 	}
 	if f.topic != topic.Deliveries && f.topic != topic.GivenUp {
-		return nil, fmt.Errorf("--topic: no deliveries stand in %q: write deliveries or given-up", asked)
+		return nil, client.Usagef("--topic: no deliveries stand in %q: write deliveries or given-up", asked)
 	}
-	for _, s := range f.states {
-		if !slices.Contains([]string{givenUp, stopped, unknown}, s) {
-			return nil, fmt.Errorf("--state: %q is not one of given_up, stopped, unknown", s)
-		}
+	if err := f.chosen(givenUp, stopped, unknown); err != nil {
+		return nil, err
 	}
 	id := uuid.Must(uuid.NewV7())
 	return &job{ID: "rpl_" + hex.EncodeToString(id[:]), Brokers: f.brokers, Topic: f.topic, From: from, To: to, Subscriptions: f.subscriptions, States: f.states}, nil
+}
+
+// chosen refuses states that are none of words.
+func (f *flags) chosen(words ...string) error {
+	for _, s := range f.states {
+		if err := client.OneOf("state", s, words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overAPI refuses what the API would.
+func (f *flags) overAPI() error {
+	if f.from != "" {
+		if _, _, err := Span(f.from, f.to, time.Now().UTC()); err != nil {
+			return err
+		}
+	}
+	if err := client.OneOf("mode", f.mode, []string{"recover", "backfill"}); err != nil {
+		return err
+	}
+	return f.chosen(givenUp, stopped)
 }
 
 // ready answers a job's offsets and counts.
@@ -169,6 +189,9 @@ func planCommand() *cobra.Command {
 				}
 				return printPlans(cmd.OutOrStdout(), n.plans())
 			}
+			if err := f.overAPI(); err != nil {
+				return err
+			}
 			a, err := f.connected()
 			if err != nil {
 				return err
@@ -194,10 +217,19 @@ func runCommand() *cobra.Command {
 				return err
 			}
 			if len(args) == 0 && f.from == "" {
-				return errors.New("say from when on (--from -2h), or which planned replay to run")
+				return client.Usagef("say from when on (--from -2h), or which planned replay to run")
 			}
 			if f.topic != "" {
 				return f.runTopic(cmd, rate)
+			}
+			if err := withinAPI(rate); err != nil {
+				return err
+			}
+			if err := f.overAPI(); err != nil {
+				return err
+			}
+			if len(args) == 1 && !f.execute {
+				return client.Usagef("nothing is sent without --execute")
 			}
 			a, err := f.connected()
 			if err != nil {
@@ -216,9 +248,6 @@ func runCommand() *cobra.Command {
 					return r.print(cmd.OutOrStdout())
 				}
 				id = r.ID
-			}
-			if !f.execute {
-				return errors.New("nothing is sent without --execute")
 			}
 			return follow(cmd, a, id, rate)
 		}}
@@ -296,6 +325,9 @@ func resumeCommand() *cobra.Command {
 				return err
 			}
 			if _, err := os.Stat(args[0]); err != nil && strings.HasPrefix(args[0], "rpl_") {
+				if err := withinAPI(rate); err != nil {
+					return err
+				}
 				a, err := f.connected()
 				if err != nil {
 					return err

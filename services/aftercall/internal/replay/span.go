@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Span reads --from and --to; --from may hold both, as @t1:t2.
@@ -24,18 +26,18 @@ func Span(from, to string, now time.Time) (time.Time, time.Time, error) {
 	}
 	a, err := moment(from, now)
 	if err != nil {
-		return a, a, fmt.Errorf("--from: %w", err)
+		return a, a, client.Usagef("--from: %w", err)
 	}
 	b, err := moment(to, now)
 	if err != nil {
-		return a, b, fmt.Errorf("--to: %w", err)
+		return a, b, client.Usagef("--to: %w", err)
 	}
 	return ordered(a, b)
 }
 
 func ordered(a, b time.Time) (time.Time, time.Time, error) {
 	if !a.Before(b) {
-		return a, b, fmt.Errorf("the span from %s to %s is empty: --from has to be before --to", a.Format(time.RFC3339), b.Format(time.RFC3339))
+		return a, b, client.Usagef("the span from %s to %s is empty: --from has to be before --to", a.Format(time.RFC3339), b.Format(time.RFC3339))
 	}
 	return a, b, nil
 }
@@ -65,11 +67,21 @@ func moment(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no time: want now, a duration ago such as -2h, 2026-01-31T08:00:00Z, 2026-01-31, Unix milliseconds, or @t1:t2 for both ends", s)
 }
 
+// maxRate is the API's, in deliveries a second.
+const maxRate = 1000
+
+func withinAPI(rate int) error {
+	if rate > maxRate {
+		return client.Usagef("--rate: admin sends %d a second at most; with --topic it may be more", maxRate)
+	}
+	return nil
+}
+
 // perSecond reads 200 or 200/s.
 func perSecond(s string) (int, error) {
 	n, err := strconv.Atoi(strings.TrimSuffix(s, "/s"))
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("--rate: %q is no rate: want deliveries a second, such as 200/s", s)
+		return 0, client.Usagef("--rate: %q is no rate: want deliveries a second, such as 200/s", s)
 	}
 	return n, nil
 }

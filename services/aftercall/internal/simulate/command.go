@@ -1,12 +1,12 @@
 package simulate
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // DefaultBroker is where `aftercall dev` listens.
@@ -60,11 +60,11 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 			if mix != "" {
 				var err error
 				if o.Mix, err = ParseMix(mix); err != nil {
-					return fmt.Errorf("reading --mix: %w", err)
+					return client.Usagef("--mix: %w", err)
 				}
 			}
 			if err := o.Check(); err != nil {
-				return err
+				return client.Usage(err)
 			}
 			o, err := secured(cmd.Context(), o)
 			if err != nil {

@@ -9,6 +9,6 @@ import (
 // secured are options with TLS and SASL from the settings of the environment.
 func secured(ctx context.Context, o Options) (Options, error) {
 	c, err := broker.Producer(ctx, o.Brokers, "simulate")
-	o.Dial, o.SASL = c.Dial, c.SASL
+	o.Brokers, o.Dial, o.SASL = c.Brokers, c.Dial, c.SASL
 	return o, err
 }

@@ -143,7 +143,7 @@ read.`,
 		ValidArgsFunction: connect.CompleteNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "yaml" && format != "json" {
-				return fmt.Errorf("--output is yaml or json, not %q", format)
+				return client.Usagef("--output is yaml or json, not %q", format)
 			}
 			c, err := connect.Client()
 			if err != nil {
@@ -250,11 +250,11 @@ is as the file has it, 1 nothing was changed, 3 some was changed and some failed
         - {name: X-Team, value: sales, secret: false}`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := read(path, cmd.InOrStdin())
+			c, err := connect.Client()
 			if err != nil {
 				return err
 			}
-			c, err := connect.Client()
+			f, err := read(path, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}

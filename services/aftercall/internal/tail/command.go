@@ -54,7 +54,7 @@ for TLS and SASL). Kafka needs neither admin nor the database.`,
 			case "", "text", "json":
 				t.json = output == "json" || output == "" && !client.Terminal(t.out)
 			default:
-				return fmt.Errorf("--output is text or json, not %q", output)
+				return client.Usagef("--output is text or json, not %q", output)
 			}
 			t.colour = client.Terminal(t.out) && os.Getenv("NO_COLOR") == ""
 			if cmd.Flags().Changed("brokers") || !cmd.Flags().Changed("api") && os.Getenv("AFTERCALL_BROKERS") != "" {
@@ -91,8 +91,7 @@ for TLS and SASL). Kafka needs neither admin nor the database.`,
 	f.StringVar(&t.filter.Cause, "cause", "", "call_ended, test, resend or replay")
 	f.StringVarP(&output, "output", "o", "", "text or json (default text on a terminal, json in a pipe)")
 	for name, words := range map[string][]string{
-		"result": {"delivered", "failed", "not_sent"}, "state": {"queued", "waiting", "delivered", "given_up", "stopped"},
-		"cause": {"call_ended", "test", "resend", "replay"}, "output": {"text", "json"},
+		"result": client.Results, "state": client.States, "error": client.Errors, "cause": client.Causes, "output": {"text", "json"},
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}

@@ -70,27 +70,13 @@ func (f *filter) check() error {
 		flag, value string
 		words       []string
 	}{
-		{"--result", f.Result, []string{"delivered", "failed", "not_sent"}},
-		{"--state", f.State, []string{"queued", "waiting", "delivered", "given_up", "stopped"}},
-		{"--error", f.Error, []string{"dns", "connect", "tls", "timeout", "reset", "protocol", "status", "policy"}},
-		{"--cause", f.Cause, []string{"call_ended", "test", "resend", "replay"}},
+		{"result", f.Result, client.Results}, {"state", f.State, client.States}, {"error", f.Error, client.Errors}, {"cause", f.Cause, client.Causes},
 	} {
-		known := one.value == ""
-		for _, w := range one.words {
-			known = known || w == one.value
-		}
-		if !known {
-			return fmt.Errorf("%s is one of %s, not %q", one.flag, strings.Join(one.words, ", "), one.value)
+		if err := client.OneOf(one.flag, one.value, one.words); err != nil {
+			return err
 		}
 	}
-	if f.Status != "" {
-		digits := strings.TrimSuffix(strings.ToLower(f.Status), "xx")
-		n, err := strconv.Atoi(digits)
-		if err != nil || len(f.Status) != 3 || n < 1 {
-			return fmt.Errorf("--status is an HTTP status or a class of them, such as 503 or 5xx, not %q", f.Status)
-		}
-	}
-	return nil
+	return client.Status("status", f.Status)
 }
 
 // text is a row for people; colour brings out how it ended.

@@ -14,6 +14,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/cdrclient"
 	cdrschema "github.com/aftercall/aftercall/proto/cdr"
 	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // Command is `aftercall trigger`.
@@ -57,7 +58,7 @@ would reject it (it is not sent then) or the broker does not take it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			eventType, err := Type(args[0])
 			if err != nil {
-				return err
+				return client.Usage(err)
 			}
 			value, err := build(eventType, file, cmd.InOrStdin(), sets, unsets)
 			if err != nil {
@@ -119,12 +120,12 @@ func build(eventType, file string, stdin io.Reader, sets, unsets []string) ([]by
 	}
 	for _, edit := range sets {
 		if err := doc.Set(edit); err != nil {
-			return nil, fmt.Errorf("--set: %w", err)
+			return nil, client.Usagef("--set: %w", err)
 		}
 	}
 	for _, name := range unsets {
 		if err := doc.Unset(name); err != nil {
-			return nil, fmt.Errorf("--unset: %w", err)
+			return nil, client.Usagef("--unset: %w", err)
 		}
 	}
 	return doc.JSON(), nil
@@ -136,14 +137,14 @@ func send(ctx context.Context, brokers []string, m cdrclient.Message) error {
 		return err
 	}
 	config.Attempts = 3
-	client, err := cdrclient.New(config)
+	producer, err := cdrclient.New(config)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	err = client.Send(ctx, m)
-	if closing := client.Close(); err == nil {
+	err = producer.Send(ctx, m)
+	if closing := producer.Close(); err == nil {
 		err = closing
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/aftercall/aftercall/pkg/cdr"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 	"github.com/aftercall/aftercall/services/aftercall/internal/trigger"
 )
 
@@ -67,8 +68,11 @@ would be rejected, or with --strict when anything was found.`,
 			if word != "" {
 				var err error
 				if eventType, err = trigger.Type(word); err != nil {
-					return fmt.Errorf("--type: %w", err)
+					return client.Usagef("--type: %w", err)
 				}
+			}
+			if maxBytes < 1 {
+				return client.Usagef("--max-bytes: %d is no size of a CDR", maxBytes)
 			}
 			out := cmd.OutOrStdout()
 			show := text

@@ -128,11 +128,14 @@ func (f *flags) verify(cmd *cobra.Command) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.slice < 0 || f.skew < 0 {
+		return nil, client.Usagef("--slice and --skew are lengths of time: they cannot be negative")
+	}
 	run := &Run{Running: true, Repeats: -1, Skew: f.skew}
 	for _, s := range f.secrets {
 		raw, err := webhook.ParseSecret(s)
 		if err != nil {
-			return nil, fmt.Errorf("--secret: %w", err)
+			return nil, client.Usagef("--secret: %w", err)
 		}
 		run.AnySecret = append(run.AnySecret, raw)
 	}
