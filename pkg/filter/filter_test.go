@@ -233,7 +233,7 @@ func TestAFilterCannotRunForLong(t *testing.T) {
 			t.Errorf("%.60s: %v", text, err)
 		}
 		// Slow machines, race detector: the bound is the order of magnitude.
-		if took > 5*time.Second {
+		if took > time.Minute {
 			t.Errorf("%.60s: took %v", text, took)
 		}
 	}
@@ -306,7 +306,7 @@ func FuzzFilter(f *testing.F) {
 		}
 		began := time.Now()
 		ok, err := filter.Match(NewInput([]byte(payload), envelope))
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Fatalf("%q took %v", text, took)
 		}
 		if ok && err != nil {

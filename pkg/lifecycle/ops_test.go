@@ -27,7 +27,7 @@ func TestOpsServesHealthAndMetricsUntilCancelled(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- lifecycle.ServeOpsOn(ctx, ln, h, reg) }()
 
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	for path, want := range map[string]string{
 		"/livez":   "alive",
 		"/readyz":  "kafka: starting",

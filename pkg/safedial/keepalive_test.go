@@ -10,21 +10,30 @@ import (
 	"testing"
 )
 
+// onOnePort listens on one port of two addresses.
+func onOnePort(t *testing.T, first, second string) (a, b net.Listener, port int) {
+	t.Helper()
+	for range 100 {
+		a, err := net.Listen("tcp", first+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := a.Addr().(*net.TCPAddr).Port
+		if b, err := net.Listen("tcp", fmt.Sprintf("%s:%d", second, port)); err == nil {
+			return a, b, port
+		}
+		_ = a.Close() // somebody else has it there
+	}
+	t.Fatal("no port is free on both")
+	return nil, nil, 0
+}
+
 // A name that has moved into the private network while a connection to its public
 // address is kept: what is kept goes on to where it was allowed to, and nothing new
 // is connected.
 func TestANameThatMovesUnderAKeptConnectionIsDeniedWithTheNextOne(t *testing.T) {
 	// 127.0.0.2 stands for a public address, 127.0.0.3 for a private one.
-	ln, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.3:%d", port))
-	if err != nil {
-		_ = ln.Close()
-		t.Skipf("the port is taken there: %v", err)
-	}
+	ln, other, port := onOnePort(t, "127.0.0.2", "127.0.0.3")
 	t.Cleanup(func() { _ = other.Close() })
 	private := &canary{other, port}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "public") }))

@@ -73,7 +73,7 @@ func TestPrintConfigMasksSecretsAndRunsNothing(t *testing.T) {
 }
 
 func TestAServiceAnswersHealthAndEndsCleanlyByASignal(t *testing.T) {
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	status, _, stderr := begin(t, nil, []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN=127.0.0.1:0"},
 		func(ctx context.Context, cfg settings, p Process) error {
 			p.Health.Register("kafka")

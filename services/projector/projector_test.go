@@ -89,5 +89,5 @@ func TestAWrongBrokerAddressIsNamed(t *testing.T) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Run("run", func(t *testing.T) { projects(t, kafkatest.Start(t).Config(), storetest.SQLite(t)) })
-	goleak.VerifyNone(t, before)
+	kafkatest.NothingLeft(t, before)
 }

@@ -132,5 +132,5 @@ func TestARouterThatEndedLeavesNoGoroutines(t *testing.T) {
 	kafkatest.Produce(t, c, calls(10)...)
 	kafkatest.WaitFor(t, "health", func() bool { return r.health.Err() == nil })
 	r.stop()
-	goleak.VerifyNone(t, ignored)
+	kafkatest.NothingLeft(t, ignored)
 }

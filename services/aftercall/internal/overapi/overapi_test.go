@@ -83,7 +83,11 @@ func TestTheTestFailsUnlessAllAreDelivered(t *testing.T) {
 			"POST /api/v1/test-webhook": `{"event_id":"evt_1","subscription_ids":["s1","s2"]}`,
 			"GET /api/v1/attempts":      `{"items":[` + attempts + `],"next_cursor":""}`,
 		})
-		_, err := run(t, TestCommand(), "--wait", "400ms")
+		wait := time.Minute
+		if strings.HasPrefix(want, "no attempt") {
+			wait = 2 * time.Second
+		}
+		_, err := run(t, TestCommand(), "--wait", wait.String())
 		switch {
 		case err == nil && want != "":
 			t.Errorf("%s: no error", attempts)
