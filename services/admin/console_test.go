@@ -72,12 +72,12 @@ func TestTheReferencesPageByForms(t *testing.T) {
 			t.Errorf("the list has not one row: %s", list.body)
 		}
 
-		// Send Test Webhook: on its way, then delivered.
+		// Send Test Webhook: queued, then delivered.
 		test := br.post("/webhooks/test", nil).want(t, http.StatusOK)
 		if log := br.get("/audit?action=test.sent").want(t, http.StatusOK); !strings.Contains(log.body, ">test.sent<") {
 			t.Errorf("who tested is not in the audit log: %s", log.body)
 		}
-		if !strings.Contains(test.body, "on its way") || !strings.Contains(test.body, "receiver.example") {
+		if !strings.Contains(test.body, "not routed yet") || !strings.Contains(test.body, "receiver.example") {
 			t.Errorf("the test's page is %s", test.body)
 		}
 		if records := kafkatest.ReadAll(t, b.kafka, topic.CDRTest); len(records) != 1 || header(records[0], "ce_type") != topic.TypeTest {
@@ -160,7 +160,7 @@ func TestATestThatNobodyWouldGetOffersWhatToDo(t *testing.T) {
 		t.Errorf("the page is %s", page.body)
 	}
 	page = br.post("/webhooks/"+id+"/add-test", nil).want(t, http.StatusOK)
-	if m := b.last(id); len(m.GetEvents()) != 2 || !strings.Contains(page.body, "on its way") {
+	if m := b.last(id); len(m.GetEvents()) != 2 || !strings.Contains(page.body, "not routed yet") {
 		t.Errorf("the subscription has %v, the page is %s", m.GetEvents(), page.body)
 	}
 }

@@ -56,7 +56,7 @@ func TestASampleIsSentToOneWebhookAsATest(t *testing.T) {
 	br := b.signIn()
 	page := br.post("/event-types/App.QueueWebhook/send", url.Values{"to": {id}}).want(t, http.StatusOK)
 	checkPage(t, "sample", page)
-	for _, text := range []string{"One App.QueueWebhook, the sample, goes", "Ivr alone", "on its way", `action="/event-types/App.QueueWebhook/send"`, `name="to" value="` + id + `"`} {
+	for _, text := range []string{"One App.QueueWebhook, the sample, goes", "Ivr alone", "not routed yet", `action="/event-types/App.QueueWebhook/send"`, `name="to" value="` + id + `"`} {
 		if !strings.Contains(page.body, text) {
 			t.Errorf("the page does not say %q", text)
 		}

@@ -47,9 +47,12 @@ func (c *Console) addTest(w http.ResponseWriter, r *http.Request) error {
 	return c.sendTest(w, r)
 }
 
+// testRow is one webhook's line: queued, sending, then its answer, which leads to
+// the attempt.
 type testRow struct {
-	ID, Name, Endpoint, What, Latency, AttemptID string
-	State                                        state
+	ID, Name, Endpoint, What, AttemptID string
+	State                               state
+	NextRetry                           time.Time
 }
 
 type offer struct{ ID, Name string }
@@ -58,7 +61,9 @@ type testPage struct {
 	base
 	TestID, Again, NoneTitle, Hint string
 	// Type is what was sent; To is who gets it, when it is a sample.
-	Type, To      string
+	Type, To string
+	// Page is where the region is, whatever page it stands beside.
+	Page          string
 	Live          liveness
 	Stream, Since string
 	Rows          []testRow
@@ -84,7 +89,7 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 	}
 	sample := eventType != topic.TypeTest && target != ""
 	eventID := webhooks.TestEventID(id, eventType)
-	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Type: eventType, Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context()),
+	page := testPage{base: c.base(r, "Send Test Webhook", "/webhooks", crumb{"Webhooks", "/webhooks"}, crumb{Text: "Send Test Webhook"}), TestID: id, Type: eventType, Page: r.URL.RequestURI(), Again: "/webhooks/test", NoneTitle: "No active webhook has App.TestWebhook", Live: c.live(r.Context()),
 		Stream: streamHref("event", eventID), Since: c.place(r.Context())}
 	all, err := c.Store.Subscriptions(r.Context(), store.SubscriptionQuery{})
 	if err != nil {
@@ -127,17 +132,19 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 		if s := names[d.SubscriptionID]; s != nil {
 			line = row(s)
 		}
-		line.State, line.AttemptID = deliveryState(d.State, d.Reason), d.LastAttemptID
+		line.State, line.AttemptID, line.NextRetry = deliveryState(d.State, d.Reason), d.LastAttemptID, d.NextAttemptAt
 		switch {
 		case d.LastAttemptID != "":
+			line.What = "Attempt"
 			if a, err := c.Store.Attempt(r.Context(), d.LastAttemptID); err == nil {
 				line.What = answerText(a.Attempt)
-				line.Latency = duration(time.Duration(a.DurationMS) * time.Millisecond)
 			}
-		case d.State == "queued":
-			line.What = "waits for its turn"
+		case d.State == store.StateQueued:
+			line.State = sending
+		case d.State == store.StateWaiting:
+			line.What = words(d.Reason)
 		}
-		open = open || d.State == "queued" || d.State == "waiting"
+		open = open || d.State == store.StateQueued || d.State == store.StateWaiting
 		page.Rows = append(page.Rows, line)
 	}
 	for _, s := range expected {
@@ -145,7 +152,7 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		line := row(s)
-		line.State, line.What = state{"on its way", "info", "ring"}, "not routed yet"
+		line.State, line.What = deliveryState(store.StateQueued, ""), "not routed yet"
 		page.Rows = append(page.Rows, line)
 		open = true
 	}

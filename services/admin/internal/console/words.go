@@ -17,6 +17,9 @@ type state struct{ Word, Class, Shape string }
 var (
 	on  = state{"Active", "ok", "dot"}
 	off = state{"Off", "", "square"}
+
+	// sending is a delivery that is routed and has no attempt yet.
+	sending = state{"sending", "info", "dot"}
 )
 
 // resultState is an attempt's result.

@@ -141,5 +141,7 @@ func TestTheLiveListGrowsByItselfHoldsStillWhereSomebodyReadsAndStaysSmall(t *te
 	// The page of a test fills by the stream.
 	b.do(chromedp.Navigate(console + "/webhooks"))
 	b.press("Send Test Webhook")
+	b.reads("Send another")
+	b.do(chromedp.Navigate(console + says[string](b, sentTest)))
 	b.sees("delivered")
 }

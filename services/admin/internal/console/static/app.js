@@ -1,6 +1,6 @@
 // The console works without this file. It adds three things: lists that refresh
-// themselves, buttons that copy,
-// and a form whose Check and Add a header don't reload it.
+// themselves, buttons that copy, and a form whose Check and Add a header don't
+// reload it. stream.js, live.js and drawer.js use what it has for regions.
 "use strict";
 
 const every = 2000;
@@ -14,21 +14,28 @@ function busy(region) {
   return !!selection && !selection.isCollapsed && region.contains(selection.anchorNode);
 }
 
+// A region is part of this page, or says of which other one.
+function pageOf(region) {
+  return region.dataset.page || location.href;
+}
+
+function replace(region, fresh) {
+  region.replaceChildren(...fresh.childNodes);
+  if (!fresh.hasAttribute("data-live")) region.removeAttribute("data-live");
+}
+
 async function refresh(region) {
   if (document.hidden || busy(region)) return;
   let answer;
   try {
-    answer = await fetch(location.href, { headers: { "Aftercall-Fragment": region.id }, redirect: "error", signal: AbortSignal.timeout(8000) });
+    answer = await fetch(pageOf(region), { headers: { "Aftercall-Fragment": region.id }, redirect: "error", signal: AbortSignal.timeout(8000) });
   } catch {
     return stale(region);
   }
   if (!answer.ok) return stale(region);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById(region.id);
-  if (fresh && !busy(region)) {
-    region.replaceChildren(...fresh.childNodes);
-    if (!fresh.hasAttribute("data-live")) region.removeAttribute("data-live");
-  }
+  if (fresh && !busy(region)) replace(region, fresh);
 }
 
 // Old figures must not look fresh.
@@ -40,16 +47,15 @@ function stale(region) {
   }
 }
 
-async function live(id) {
+async function live(region) {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, every));
-    const region = document.getElementById(id);
-    if (!region || !region.hasAttribute("data-live")) return;
-    // Where live.js has a stream, it says when.
+    if (!region.isConnected || !region.hasAttribute("data-live")) return;
+    // Where there is a stream, it says when.
     if (!region.hasAttribute("data-streamed")) await refresh(region);
   }
 }
-for (const region of document.querySelectorAll("[data-live][id]")) live(region.id);
+for (const region of document.querySelectorAll("[data-live][id]")) live(region);
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

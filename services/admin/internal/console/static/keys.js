@@ -47,8 +47,10 @@ function test() {
   const form = document.createElement("form");
   form.method = "post";
   form.action = "/webhooks/test";
+  form.dataset.drawer = "";
   document.body.append(form);
-  form.submit();
+  form.requestSubmit();
+  form.remove();
 }
 
 function resend() {
