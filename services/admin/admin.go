@@ -298,8 +298,10 @@ func (s *Server) routes(service *webhooks.Service, public *url.URL) http.Handler
 
 	m := newMeter(s.deps.Registry)
 	root := http.NewServeMux()
-	root.Handle("/api/", m.wrap("api", logger, s.live.Guard(apiHeaders(apiMux))))
-	root.Handle("/", m.wrap("console", logger, s.live.Guard(guard.Handler(pages))))
+	root.Handle("/api/", m.wrap("api", logger, s.live.Guard(apiHeaders(apiMux)), func(w http.ResponseWriter, _ *http.Request, request string) {
+		api.WriteProblem(w, problem.Fault(request))
+	}))
+	root.Handle("/", m.wrap("console", logger, s.live.Guard(guard.Handler(pages)), pages.Panicked))
 	root.Handle("GET /livez", s.deps.Health)
 	root.Handle("GET /readyz", s.deps.Health)
 	for pattern, h := range s.deps.Mount {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/services/admin/internal/problem"
 )
 
 // meter counts requests, and keeps a panic in one of them from going unseen.
@@ -27,7 +29,9 @@ func newMeter(reg prometheus.Registerer) *meter {
 	return m
 }
 
-func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler) http.Handler {
+// wrap counts what next answers. Where it panics, the log has the stack under the
+// request's id, and sorry answers with that id.
+func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler, sorry func(w http.ResponseWriter, r *http.Request, request string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
@@ -36,9 +40,10 @@ func (m *meter) wrap(surface string, logger *zap.Logger, next http.Handler) http
 				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the panic's value as well, and re-panics it bare
 					panic(p)
 				}
-				logger.Error("request.panicked", zap.String("surface", surface), zap.String("method", r.Method), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+				request := problem.NewRequest()
+				logger.Error("request.panicked", zap.String("request", request), zap.String("surface", surface), zap.String("method", r.Method), zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
 				if !seen.wrote {
-					http.Error(seen, "Something went wrong on our side.", http.StatusInternalServerError)
+					sorry(seen, r, request)
 				}
 			}
 			m.requests.WithLabelValues(surface, strconv.Itoa(seen.status)).Inc()

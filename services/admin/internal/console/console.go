@@ -350,9 +350,24 @@ type troublePage struct {
 // trouble is the one place that makes a page of an error.
 func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.From(err)
-	if p.Status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
-		c.Logger.Error("page.failed", zap.String("route", r.Pattern), zap.Error(err))
+	if p.Code == problem.CodeInternal && !errors.Is(err, context.Canceled) {
+		request := problem.NewRequest()
+		c.Logger.Error("page.failed", zap.String("request", request), zap.String("route", r.Pattern), zap.Error(err))
+		p = problem.Fault(request)
 	}
+	c.apologize(w, r, p)
+}
+
+// Panicked answers a request whose handler panicked: the log has it by this id.
+func (c *Console) Panicked(w http.ResponseWriter, r *http.Request, request string) {
+	if p, err := c.session(r); err == nil && p != nil {
+		r = r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
+	}
+	c.apologize(w, r, problem.Fault(request))
+}
+
+// apologize shows the page of a problem.
+func (c *Console) apologize(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	page := troublePage{base: c.base(r, "Not possible", "", crumb{Text: p.Title}), Heading: p.Title, Text: p.Detail}
 	switch p.Status {
 	case http.StatusNotFound:

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/aftercall/aftercall/pkg/store"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/services/admin/internal/problem"
@@ -81,6 +83,17 @@ type webhooksPage struct {
 
 // webhookFilter is the query string of the list.
 type webhookFilter struct{ Text, State, Event string }
+
+// Count is how many filters are on.
+func (f webhookFilter) Count() int {
+	n := 0
+	for _, on := range []string{f.Text, f.State, f.Event} {
+		if on != "" {
+			n++
+		}
+	}
+	return n
+}
 
 // matches says whether a webhook is to be in the list.
 func (f webhookFilter) matches(s *subscription.Subscription) bool {
@@ -219,7 +232,11 @@ func offsets(r *http.Request, first, count int) pager {
 func (c *Console) fault(r *http.Request, err error) (text string, status int) {
 	p := problem.From(err)
 	if p.Status >= 500 && r.Context().Err() == nil {
-		c.Logger.Error("page.failed", logRoute(r), logError(err))
+		request := problem.NewRequest()
+		c.Logger.Error("page.failed", zap.String("request", request), logRoute(r), logError(err))
+		if p.Code == problem.CodeInternal {
+			p = problem.Fault(request)
+		}
 	}
 	return p.Detail, p.Status
 }

@@ -7,8 +7,10 @@ package problem
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/aftercall/aftercall/pkg/store"
 )
@@ -125,3 +127,12 @@ func From(err error) *Problem {
 	}
 	return New(http.StatusInternalServerError, CodeInternal, "Something went wrong on our side. The log has the details.")
 }
+
+// Fault is a fault of ours that the log has under a request's id.
+func Fault(request string) *Problem {
+	return New(http.StatusInternalServerError, CodeInternal, "Something went wrong on our side. The log has the details, under request "+request+".")
+}
+
+// NewRequest makes the id of a request that went wrong: what people tell each other,
+// and look for in the log.
+func NewRequest() string { return strings.ToLower(rand.Text()[:12]) }
