@@ -459,16 +459,19 @@ func TestABroughtSigningSecretIsNotAnswered(t *testing.T) {
 // Kafka away: an edit is saved and says so, a test or resend is refused.
 func TestWithoutKafkaEditsAreSavedAndTestsAreRefused(t *testing.T) {
 	b := setup(t, storetest.SQLite(t), func(_ *admin.Config, d *admin.Deps) { d.Patience = 3 * time.Second })
-	id, _ := b.subscribe(`{"endpoint":"https://receiver.example/","events":["App.QueueWebhook","App.TestWebhook"]}`)
+	// Saved, and not published yet, when the machine is busy.
+	var s struct{ ID string }
+	b.api("POST", "/subscriptions", `{"endpoint":"https://receiver.example/","events":["App.QueueWebhook","App.TestWebhook"]}`).into(t, &s)
+	id := s.ID
 	b.broker.Close()
 	a := b.api("PATCH", "/subscriptions/"+id, `{"name":"later"}`, "If-Match", "*").want(t, http.StatusAccepted)
 	if !strings.Contains(a.body, `"published":false`) || !strings.Contains(a.body, `"version":2`) {
 		t.Errorf("the answer is %s", a.body)
 	}
 	b.api("POST", "/test-webhook", "").wantProblem(t, http.StatusServiceUnavailable, "kafka_unavailable", "")
-	s, err := b.db.Subscription(context.Background(), id)
-	if err != nil || s.Name != "later" {
-		t.Errorf("the row is %v, %v", s, err)
+	row, err := b.db.Subscription(context.Background(), id)
+	if err != nil || row.Name != "later" {
+		t.Errorf("the row is %v, %v", row, err)
 	}
 }
 

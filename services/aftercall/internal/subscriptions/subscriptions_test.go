@@ -60,7 +60,7 @@ func api(t *testing.T) *client.Client {
 	go func() {
 		ended <- admin.Run(ctx, admin.Config{Kafka: broker.Config()}, admin.Deps{
 			Logger: zap.NewNop(), Registry: prometheus.NewRegistry(), Health: lifecycle.NewHealth(),
-			Store: db, Keyset: keyset, Policy: policy, URLRules: webhook.URLRules{}, Listener: listener,
+			Store: db, Keyset: keyset, Policy: policy, URLRules: webhook.URLRules{}, Listener: listener, Patience: kafkatest.Patience,
 		})
 	}()
 	t.Cleanup(func() {
