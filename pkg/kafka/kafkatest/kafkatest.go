@@ -182,7 +182,10 @@ func ReadAll(t testing.TB, c kafka.Config, topics ...string) []*kgo.Record {
 	client.AddConsumePartitions(from)
 	var records []*kgo.Record
 	for open > 0 {
-		fetches := client.PollFetches(ctx)
+		// As long as records come, there may be any number of them.
+		patient, enough := context.WithTimeout(context.Background(), Patience)
+		fetches := client.PollFetches(patient)
+		enough()
 		if err := fetches.Err0(); err != nil {
 			t.Fatalf("reading: %v; %d records came, not the last one before %v", err, len(records), left)
 		}
