@@ -11,6 +11,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka"
 )
 
+// ClusterID tells an embedded broker from a cluster: Kafka's own ids are random.
+const ClusterID = "aftercall"
+
 // Config of the broker. The zero value is a broker in memory on a free port of
 // the loopback interface.
 type Config struct {
@@ -39,6 +43,9 @@ type Config struct {
 	// Advertise is the host:port that clients are told to connect to, the
 	// address listened on when empty.
 	Advertise string
+	// ClusterID is what the broker says that it is, [ClusterID] when empty. Tests
+	// that play a cluster give another.
+	ClusterID string
 	// VirtualNetwork replaces the real one, for tests under testing/synctest.
 	// Use the Dialer of [Broker.Kafka] with it.
 	VirtualNetwork *kfake.VirtualNetwork
@@ -66,6 +73,11 @@ type Broker struct {
 	closing sync.Once
 }
 
+// offsetsKept is a hundred years in minutes: the offsets of a group without members
+// are never deleted. The broker counts in nanoseconds, of which 64 bits hold less
+// than three hundred years; of more it makes a time that is over already.
+const offsetsKept = "52560000"
+
 // Start starts the broker and returns once it accepts connections and has read
 // its folder. A port in use and a folder in use are errors that name them.
 func Start(c Config) (*Broker, error) {
@@ -90,7 +102,7 @@ func Start(c Config) (*Broker, error) {
 	}
 	options := []kfake.Opt{
 		kfake.NumBrokers(1),
-		kfake.ClusterID("aftercall"),
+		kfake.ClusterID(cmp.Or(c.ClusterID, ClusterID)),
 		kfake.ListenFn(b.listen),
 		kfake.WithLogger(&logger{zap: c.Logger.Named("broker"), fatal: c.OnFatal}),
 		kfake.GroupMinSessionTimeout(500 * time.Millisecond),
@@ -99,7 +111,7 @@ func Start(c Config) (*Broker, error) {
 			"log.segment.bytes":              fmt.Sprint(16 << 20),
 			"log.retention.ms":               "-1",
 			"log.retention.bytes":            "-1",
-			"offsets.retention.minutes":      "2147483647",
+			"offsets.retention.minutes":      offsetsKept,
 			"transactional.id.expiration.ms": "2147483647",
 			"default.replication.factor":     "1",
 			"message.max.bytes":              fmt.Sprint(kafka.Config{MaxRecordBytes: c.MaxRecordBytes}.RecordCap()),

@@ -25,6 +25,14 @@ func Flag(flags *pflag.FlagSet, brokers *[]string) {
 	if set := os.Getenv("AFTERCALL_BROKERS"); set != "" {
 		defaults = strings.Split(set, ",")
 	}
+	add(flags, brokers, defaults)
+}
+
+// Named adds --brokers for commands that want a broker named: AFTERCALL_BROKERS
+// is theirs to read.
+func Named(flags *pflag.FlagSet, brokers *[]string) { add(flags, brokers, nil) }
+
+func add(flags *pflag.FlagSet, brokers *[]string, defaults []string) {
 	flags.StringSliceVar(brokers, "brokers", defaults, "`host:port` of the broker; several with commas; AFTERCALL_BROKERS when set")
 	f := flags.Lookup("brokers")
 	f.Value = checked{f.Value}

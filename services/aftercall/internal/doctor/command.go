@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 	"github.com/aftercall/aftercall/services/aftercall/internal/client"
-	"github.com/aftercall/aftercall/services/aftercall/internal/simulate"
 )
 
 // Command is `aftercall doctor`.
@@ -24,7 +24,10 @@ migrations, ports, routers that share a name, who works and how far behind, and
 whether admin is ready. It changes nothing and joins no group.
 
 Where AFTERCALL_BROKERS is not set, it looks at the one-process edition on this
-machine, by its data folder.
+machine, by its data folder; where it names the broker of one, at what one machine
+needs. Admin is looked for at AFTERCALL_PUBLIC_URL, else at AFTERCALL_API, else where
+AFTERCALL_LISTEN has it on this machine; what is at the default address while none of
+them is set may be another deployment's, and is not judged.
 
 Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 		Example: `  # With the variables of a service, on its machine
@@ -43,6 +46,11 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 			if err := client.Address("kafka-listen", m.Broker); err != nil {
 				return err
 			}
+			if m.Listen != "" {
+				if err := client.Address("listen", m.Listen); err != nil {
+					return err
+				}
+			}
 			r := Look(cmd.Context(), m)
 			if err := cmd.Context().Err(); err != nil {
 				return err
@@ -57,7 +65,8 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 		},
 	}
 	cmd.Flags().StringVar(&m.Data, "data", "./data", "data `folder` of the one-process edition")
-	cmd.Flags().StringVar(&m.Broker, "kafka-listen", simulate.DefaultBroker, "`host:port` of the one-process edition's broker")
+	cmd.Flags().StringVar(&m.Broker, "kafka-listen", broker.Default, "`host:port` of the one-process edition's broker")
+	cmd.Flags().StringVar(&m.Listen, "listen", "", "`host:port` of the one-process edition's console (default 127.0.0.1:8420)")
 	cmd.Flags().DurationVar(&m.Between, "watch", 0, "how long to watch routers take each other's transactions (default 2s)")
 	return cmd
 }
@@ -66,12 +75,16 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 func Look(ctx context.Context, m Machine) Report {
 	m = m.defaults()
 	var r Report
-	s, ok := m.load(&r)
+	s, ok := m.load(ctx, &r)
 	if !ok {
 		return r
 	}
+	reached := m.reach(ctx, &r, s.Kafka)
+	if reached {
+		m.recognise(ctx, &r, &s)
+	}
 	keyset := m.keyset(&r, s)
-	if m.reach(ctx, &r, s.Kafka) {
+	if reached {
 		client, err := kgo.NewClient(s.Kafka.Opts()...)
 		if err != nil {
 			r.add(CheckSecurity, Fail, oneLine(err), "no service can read or write", "correct the variables named")
@@ -91,7 +104,7 @@ func Look(ctx context.Context, m Machine) Report {
 	m.database(ctx, &r, s)
 	here := m.port(ctx, &r, "AFTERCALL_LISTEN", s.Listen)
 	m.port(ctx, &r, "AFTERCALL_OPS_LISTEN", s.OpsListen)
-	if m.oneProcess() {
+	if s.Kafka.Embedded && m.folder() {
 		m.disk(&r)
 	}
 	m.admin(ctx, &r, s, here)

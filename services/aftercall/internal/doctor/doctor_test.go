@@ -43,7 +43,7 @@ type deployment struct {
 
 func deploy(t *testing.T) *deployment {
 	t.Helper()
-	b, err := embedded.Start(embedded.Config{OnFatal: func(err error) { t.Errorf("embedded broker: %v", err) }})
+	b, err := embedded.Start(embedded.Config{ClusterID: "a cluster", OnFatal: func(err error) { t.Errorf("embedded broker: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,6 +289,50 @@ func TestAPortThatAftercallHoldsIsNoFault(t *testing.T) {
 	delete(d.environ, "AFTERCALL_PUBLIC_URL")
 	r := d.look()
 	if r.Count(Fail) != 0 || !r.Has(CheckAdmin, OK) || !strings.Contains(r.text(), "is held by Aftercall itself") {
+		t.Errorf("%s", r.text())
+	}
+}
+
+func TestTheBrokerOfAOneProcessEditionIsNoClusterWithFaults(t *testing.T) {
+	for _, folder := range []bool{true, false} {
+		d := deploy(t)
+		b := kafkatest.Start(t)
+		d.kafka = b.Config()
+		d.webhook("sub_one", d.keyset)
+		keyset := d.environ["AFTERCALL_KEYSET"]
+		d.environ = map[string]string{"AFTERCALL_BROKERS": b.Addr, "AFTERCALL_LISTEN": "127.0.0.1:0"}
+		d.machine.Data = t.TempDir()
+		if folder {
+			d.machine.Data = filepath.Dir(d.dbFile)
+			if err := os.WriteFile(filepath.Join(d.machine.Data, "keyset.json"), []byte(keyset), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := d.look()
+		if r.Count(Fail) != 0 || !strings.Contains(r.text(), "is the broker of a one-process edition") || r.Has(CheckTopics, Warn) || r.Has(CheckCluster, Warn) {
+			t.Errorf("with a data folder (%v):\n%s", folder, r.text())
+		}
+		if r.Has(CheckDatabase, OK) != folder {
+			t.Errorf("with a data folder (%v) the database is looked at %v:\n%s", folder, !folder, r.text())
+		}
+	}
+}
+
+func TestWhatIsAtAdminsDefaultAddressIsNotTakenForTheSendersAdmin(t *testing.T) {
+	d := deploy(t)
+	for _, name := range []string{"AFTERCALL_PUBLIC_URL", "AFTERCALL_DATABASE_URL", "AFTERCALL_LISTEN"} {
+		delete(d.environ, name)
+	}
+	r := Report{}
+	d.machine.Environ = []string{"AFTERCALL_BROKERS=" + d.environ["AFTERCALL_BROKERS"]}
+	d.machine.admin(t.Context(), &r, settings{Listen: "127.0.0.1:8420"}, true)
+	if r.Count(Fail) != 0 || !r.Has(CheckAdmin, Warn) || !strings.Contains(r.text(), "127.0.0.1:8420, admin's default address") {
+		t.Errorf("%s", r.text())
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ready\nstore: ok\n") }))
+	defer api.Close()
+	d.environ["AFTERCALL_API"] = api.URL + "/api/v1"
+	if r := d.look(); r.Count(Fail) != 0 || !strings.Contains(r.text(), "admin is ready at "+api.URL+"\n") {
 		t.Errorf("%s", r.text())
 	}
 }

@@ -80,6 +80,9 @@ func (m Machine) port(ctx context.Context, r *Report, variable, addr string) boo
 	}
 	a, err := readiness(ctx, "http://"+local(addr))
 	switch {
+	case (err != nil || !a.ours) && variable == "AFTERCALL_LISTEN" && !m.set(variable):
+		r.add(CheckPorts, Warn, fmt.Sprintf("%s, the default of %s, is taken by something that is not Aftercall", addr, variable), "admin would end at its start, if it is to run on this machine",
+			fmt.Sprintf("give admin another address: %s", variable))
 	case err != nil || !a.ours:
 		r.add(CheckPorts, Fail, fmt.Sprintf("%s (%s) is taken by something that is not Aftercall", addr, variable), "the service ends at its start",
 			fmt.Sprintf("find it with ss -ltnp 'sport = :%s' and end it, or set %s to another port", portOf(addr), variable))
@@ -98,20 +101,45 @@ func portOf(addr string) string {
 	return port
 }
 
+// knowsListen says whether the address that admin listens on was given, rather than
+// the default of a variable that the service in question does not have.
+// A sender's say nothing of admin; with database and keyset they may be admin's.
+func (m Machine) knowsListen(s settings) bool {
+	return s.Kafka.Embedded || m.set("AFTERCALL_LISTEN") || s.Database.URL != "" && s.Keyset != ""
+}
+
+// api is where the other commands find admin.
+func (m Machine) api() string {
+	for _, v := range m.Environ {
+		if url, ok := strings.CutPrefix(v, "AFTERCALL_API="); ok {
+			return strings.TrimSuffix(strings.TrimSuffix(url, "/"), "/api/v1")
+		}
+	}
+	return ""
+}
+
 // admin asks the API for its readiness, at the public address or on this machine,
 // and compares clocks by the way.
 func (m Machine) admin(ctx context.Context, r *Report, s settings, here bool) {
-	base := strings.TrimSuffix(s.PublicURL, "/")
+	base, variable := strings.TrimSuffix(s.PublicURL, "/"), "AFTERCALL_PUBLIC_URL"
 	if base == "" {
+		base, variable = strings.TrimSuffix(m.api(), "/"), "AFTERCALL_API"
+	}
+	if base == "" {
+		const elsewhere = "start admin, or set AFTERCALL_PUBLIC_URL (or AFTERCALL_API) to where it runs"
 		if !here {
-			r.add(CheckAdmin, Warn, "admin is not running on this machine, and AFTERCALL_PUBLIC_URL does not say where it is", "console and API cannot be asked",
-				"start admin, or set AFTERCALL_PUBLIC_URL where it runs elsewhere")
+			r.add(CheckAdmin, Warn, fmt.Sprintf("no admin answers at %s on this machine, and AFTERCALL_PUBLIC_URL does not say where it is", s.Listen), "console and API cannot be asked", elsewhere)
+			return
+		}
+		if !m.knowsListen(s) {
+			r.add(CheckAdmin, Warn, fmt.Sprintf("an Aftercall answers at %s, admin's default address; these variables do not say that it is theirs", s.Listen),
+				"it may be another deployment's: it was not asked any further", "set AFTERCALL_PUBLIC_URL (or AFTERCALL_API) to where admin runs, or AFTERCALL_LISTEN as admin has it")
 			return
 		}
 		base = "http://" + local(s.Listen)
 	}
 	if u, err := url.Parse(base); err != nil || u.Host == "" {
-		r.add(CheckAdmin, Fail, fmt.Sprintf("AFTERCALL_PUBLIC_URL is %q, which is no address", base), "links in the console lead nowhere", "set it to https:// and the console's host")
+		r.add(CheckAdmin, Fail, fmt.Sprintf("%s is %q, which is no address", variable, base), "links in the console lead nowhere", "set it to https:// and the console's host")
 		return
 	}
 	a, err := readiness(ctx, base)
