@@ -101,7 +101,8 @@ func (w *Watch) Measure(ctx context.Context, now time.Time) error {
 }
 
 func (w *Watch) lags(ctx context.Context, r Reading) error {
-	lags, err := w.admin.Lag(ctx, groups...)
+	// A copy: Lag writes what it finds into the slice that it is given.
+	lags, err := w.admin.Lag(ctx, Groups()...)
 	if err != nil {
 		w.lag.Reset()
 		return fmt.Errorf("asking for the groups' lag: %w", err)

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,48 @@ func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 	}
 	if n := testutil.CollectAndCount(w.lag); n != 0 {
 		t.Errorf("%d figures stand though nothing is known", n)
+	}
+}
+
+func TestAGroupThatComesLaterIsMeasuredLikeTheOthers(t *testing.T) {
+	b := kafkatest.Start(t)
+	c := b.Config()
+	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.client.Close()
+	kafkatest.Produce(t, c, &kgo.Record{Topic: topic.CDRQueue, Value: []byte(`{}`)})
+	works := func(group string) {
+		t.Helper()
+		committed := kadm.Offsets{}
+		committed.AddOffset(topic.CDRQueue, 0, 0, -1)
+		if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), group, committed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The answers come in any order; some rounds meet each.
+	for range 10 {
+		if err := w.Measure(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	works(topic.GroupSender)
+	for range 10 {
+		if err := w.Measure(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	works(topic.GroupRouter)
+	works(topic.GroupMover)
+	if err := w.Measure(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := testutil.CollectAndCount(w.lag); n != 3 {
+		t.Errorf("%d groups are measured, not 3", n)
+	}
+	if want := []string{topic.GroupRouter, topic.GroupSender, topic.GroupMover}; !slices.Equal(Groups(), want) {
+		t.Errorf("the groups are now %v", Groups())
 	}
 }
 
