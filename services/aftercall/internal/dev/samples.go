@@ -39,7 +39,7 @@ func (p *process) samples(ctx context.Context, deps admin.Deps) ([][]byte, error
 			Events:      []string{topic.TypeIvr, topic.TypeQueue, topic.TypeAgent, topic.TypeRecording, topic.TypeTest},
 			Description: "A receiver that takes everything."},
 		{Name: "Sample: fails once", Endpoint: base + "/flaky", Events: []string{topic.TypeQueue},
-			Description: "Answers 503 the first time; the retry after 5 s is taken. Half of its attempts fail, so that a burst opens its breaker for 30 s."},
+			Description: "Answers 503 the first time and asks for a second's patience; the retry after 5 s is taken."},
 		{Name: "Sample: never works", Endpoint: base + "/broken", Events: []string{topic.TypeAgent}, Schedule: webhook.ScheduleOnce,
 			Description: "Answers 500; its schedule allows one attempt, then the delivery is given up."},
 	} {

@@ -3,7 +3,7 @@
 // `aftercall listen` is it, and `aftercall dev` has one inside.
 //
 //	/ok         200
-//	/flaky      503 to the first request of each webhook-id, then 200
+//	/flaky      503 with Retry-After: 1 to the first request of each webhook-id, then 200
 //	/broken     500
 //	/slow?ms=N  200 after N milliseconds
 //	any other   200

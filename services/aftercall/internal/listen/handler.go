@@ -120,6 +120,11 @@ func (h *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = 0
 	}
 	e.Took = h.Now().Sub(e.Time)
+	if status == http.StatusServiceUnavailable && r.URL.Path == "/flaky" {
+		// Busy, not broken: half of its answers are errors, and whoever counts those
+		// is told not to take it for an endpoint that does not work.
+		w.Header().Set("retry-after", "1")
+	}
 	h.answer(w, e, status)
 }
 
@@ -239,7 +244,7 @@ func (s *seen) count(id string) int {
 
 const help = `A sample receiver of webhooks. POST to:
   /ok         200
-  /flaky      503 to the first request of each webhook-id, then 200
+  /flaky      503 with Retry-After: 1 to the first request of each webhook-id, then 200
   /broken     500
   /slow?ms=N  200 after N milliseconds
   any other   200

@@ -49,8 +49,12 @@ func TestEachPathAnswersAsItSays(t *testing.T) {
 		{"/flaky", "a", 503}, {"/flaky", "b", 503}, {"/flaky", "a", 200}, {"/flaky", "a", 200}, {"/flaky", "b", 200},
 		{"/slow?ms=1", "a", 200}, {"/slow", "a", 400}, {"/slow?ms=-1", "a", 400},
 	} {
-		if got := post(t, h, tc.path, tc.id, []byte("{}"), nil).Code; got != tc.want {
-			t.Errorf("%s %s: %d, want %d", tc.path, tc.id, got, tc.want)
+		got := post(t, h, tc.path, tc.id, []byte("{}"), nil)
+		if got.Code != tc.want {
+			t.Errorf("%s %s: %d, want %d", tc.path, tc.id, got.Code, tc.want)
+		}
+		if again := got.Header().Get("Retry-After"); (again == "1") != (tc.want == 503) {
+			t.Errorf("%s %s: %d with Retry-After %q", tc.path, tc.id, got.Code, again)
 		}
 	}
 	w := httptest.NewRecorder()
