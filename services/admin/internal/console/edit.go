@@ -269,6 +269,12 @@ func (c *Console) formStep(w http.ResponseWriter, r *http.Request, f form, exist
 			return true, c.showForm(w, r, p.Status, f, existing, p, nil)
 		}
 		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, nil)
+	case "show":
+		// The script asks for the preview alone, as often as somebody types.
+		if r.Header.Get("Aftercall-Fragment") == "request" {
+			return true, c.render(w, r, http.StatusOK, "edit", editPage{F: f, Sample: sample(f)})
+		}
+		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, nil)
 	case "add-header":
 		return true, c.showForm(w, r, http.StatusOK, f, existing, nil, nil)
 	}

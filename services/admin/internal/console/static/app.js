@@ -22,6 +22,17 @@ function pageOf(region) {
 function replace(region, fresh) {
   region.replaceChildren(...fresh.childNodes);
   if (!fresh.hasAttribute("data-live")) region.removeAttribute("data-live");
+  if (fresh.hasAttribute("data-ended")) ended();
+}
+
+// What can be done only while a delivery goes on is offered no more once it has
+// ended.
+function ended() {
+  for (const offer of document.querySelectorAll("main [data-while-open]")) {
+    const held = offer.contains(document.activeElement);
+    offer.remove();
+    if (held) document.querySelector("main .head .actions button")?.focus();
+  }
 }
 
 async function refresh(region) {

@@ -87,7 +87,11 @@ const keys = {
   r: resend,
   c: () => press('[data-copy="curl"]'),
   l: () => document.querySelector("[data-live-toggle]")?.click(),
-  f: () => document.querySelector("main form.filters")?.querySelector("input:not([type=hidden]), select")?.focus(),
+  f: () => {
+    const filters = document.querySelector("main form.filters");
+    if (filters?.closest("details")) filters.closest("details").open = true;
+    filters?.querySelector("input:not([type=hidden]), select")?.focus();
+  },
   "/": () => document.querySelector("main input[type=search]")?.focus(),
   T: test,
   "?": () => help?.showModal(),
