@@ -132,6 +132,41 @@ func TestRetryAfterHoldsTheOtherDeliveriesToo(t *testing.T) {
 	}
 }
 
+func TestAnEditFreesWhatARetryAfterHolds(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.subs["a"].MaxConcurrency = 1
+	busy := down
+	busy.RetryAfter = "999999999"
+	answer := func() {
+		t.Helper()
+		posts := b.act()[Post]
+		if len(posts) != 1 {
+			t.Fatalf("%d requests", len(posts))
+		}
+		b.fail(posts[0].Job, busy)
+	}
+	b.admit("a", 1)
+	answer()
+	b.admit("a", 1)
+	acts := b.act()
+	if len(acts[Post]) != 0 || len(acts[Divert]) != 1 || acts[Divert][0].Reason != ReasonRetryAfter {
+		t.Fatalf("before the edit: %+v", acts)
+	}
+	b.Settled(acts[Divert][0].Job)
+
+	edited := *b.subs["a"]
+	edited.Version++
+	b.subs["a"] = &edited
+	b.admit("a", 1)
+	answer()
+	// It has said so again, and is left alone again.
+	b.admit("a", 1)
+	if acts := b.act(); len(acts[Post]) != 0 || len(acts[Divert]) != 1 {
+		t.Errorf("after the next Retry-After: %+v", acts)
+	}
+}
+
 func TestARateLimitPacesAndPutsTheRestOff(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")

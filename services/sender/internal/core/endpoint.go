@@ -122,14 +122,16 @@ func (c *Core) limit(e *endpoint, sub *subscription.Subscription) int {
 }
 
 // meet notes where the endpoint is now. A changed URL starts with a clean slate.
-// After any other change it is tried at once: who edits a subscription that fails,
-// or sends what waits for it, has mended something, and what comes now would
-// otherwise be put off for longer than before.
+// After any other change it is tried at once, whatever it last asked for with
+// Retry-After: who edits a subscription that fails, or sends what waits for it, has
+// mended something, and what comes now would otherwise be put off for longer than
+// before. An endpoint that still wants to be left alone says so again.
 func (e *endpoint) meet(sub *subscription.Subscription, now time.Time) {
 	if e.url != sub.Endpoint {
 		e.url, e.breaker, e.throttledUntil, e.told = sub.Endpoint, breaker.Breaker{}, time.Time{}, false
 	} else if e.version != sub.Version {
 		e.breaker.Retry(now)
+		e.throttledUntil = time.Time{}
 	}
 	e.version = sub.Version
 }
