@@ -25,6 +25,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/lifecycle"
 	"github.com/aftercall/aftercall/pkg/secret"
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/projector/internal/retention"
 	"github.com/aftercall/aftercall/services/projector/internal/write"
@@ -91,6 +92,8 @@ type Deps struct {
 	Registry prometheus.Registerer
 	Health   *lifecycle.Health
 	Store    Store
+	// Tracer is nil where nobody wants spans.
+	Tracer *telemetry.Tracer
 	// Pruned is the store again, where what is past its period is to be deleted.
 	Pruned retention.Store
 }
@@ -131,7 +134,7 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	}
 	d.Logger.Info("projector.started", zap.String("instance", c.Instance))
 	projecting := write.New(
-		write.Config{Kafka: c.Kafka, Group: topic.GroupProjector, Topics: []string{topic.Events, topic.Rejected, topic.History}, Instance: c.Instance},
+		write.Config{Kafka: c.Kafka, Group: topic.GroupProjector, Topics: []string{topic.Events, topic.Rejected, topic.History}, Instance: c.Instance, Tracer: d.Tracer},
 		d.Store, write.NewMetrics(d.Registry), d.Logger,
 		func(err error) { d.Health.Set(CheckKafka, err) },
 		func(err error) { d.Health.Set(CheckDatabase, err) },

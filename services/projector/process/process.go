@@ -23,5 +23,5 @@ func Run(ctx context.Context, cfg Settings, p service.Process) error {
 		return err
 	}
 	defer db.Close()
-	return projector.Run(ctx, cfg.Projector, projector.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Store: db, Pruned: db})
+	return projector.Run(ctx, cfg.Projector, projector.Deps{Logger: p.Logger, Registry: p.Registry, Health: p.Health, Store: db, Pruned: db, Tracer: p.Tracer})
 }

@@ -189,7 +189,7 @@ func (p *process) run(ctx context.Context) error {
 		},
 		"projector": func(ctx context.Context) error {
 			return projector.Run(ctx, projector.Config{Kafka: p.kafka, Instance: instance}.WithDefaults(),
-				projector.Deps{Logger: p.o.Logger.Named("projector"), Registry: registry, Health: p.health, Store: p.db, Pruned: p.db})
+				projector.Deps{Logger: p.o.Logger.Named("projector"), Registry: registry, Health: p.health, Store: p.db, Pruned: p.db, Tracer: tracer})
 		},
 		"admin": func(ctx context.Context) error {
 			return admin.Run(ctx, admin.Config{Kafka: p.kafka, FirstSteps: true}, deps)

@@ -20,9 +20,11 @@ import (
 	"github.com/aftercall/aftercall/pkg/safedial"
 	"github.com/aftercall/aftercall/pkg/secret"
 	"github.com/aftercall/aftercall/pkg/secret/secrettest"
+	"github.com/aftercall/aftercall/pkg/store/storetest"
 	"github.com/aftercall/aftercall/pkg/subscription"
 	"github.com/aftercall/aftercall/pkg/telemetry/telemetrytest"
 	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/projector"
 	"github.com/aftercall/aftercall/services/router"
 	"github.com/aftercall/aftercall/services/sender"
 )
@@ -90,8 +92,9 @@ func TestACallIsOneTraceFromItsCDRToItsWebhook(t *testing.T) {
 	}
 	routes, routed := telemetrytest.Tracer(t, "router")
 	posts, posted := telemetrytest.Tracer(t, "sender")
+	stores, stored := telemetrytest.Tracer(t, "projector")
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	go func() {
 		ended <- router.Run(ctx, router.Config{Kafka: c, Instance: "router-1", OUSeparator: "/"}, router.Deps{Tracer: routes})
 	}()
@@ -101,16 +104,26 @@ func TestACallIsOneTraceFromItsCDRToItsWebhook(t *testing.T) {
 			Transport: policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 8}), Version: "test",
 		})
 	}()
+	db := storetest.SQLite(t)
+	go func() {
+		ended <- projector.Run(ctx, projector.Config{Kafka: c, Instance: "projector-1"}, projector.Deps{Store: db, Tracer: stores})
+	}()
 	t.Cleanup(func() {
 		cancel()
-		for range 2 {
+		for range 3 {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	kafkatest.WaitWithin(t, time.Minute, "the second attempt, and the other CDR", func() bool {
-		return len(posted()) == 2 && len(log.at("/other")) == 1
+	inStore := func() (n int) {
+		if db.SQL().QueryRow("select count(*) from attempts").Scan(&n) != nil {
+			return 0
+		}
+		return n
+	}
+	kafkatest.WaitWithin(t, time.Minute, "the second attempt, and the other CDR, in the store too", func() bool {
+		return len(posted()) == 2 && len(log.at("/other")) == 1 && inStore() == 3 && len(stored()) == 2
 	})
 
 	// The router's span stands in upstream's trace; both attempts come from it, the
@@ -136,11 +149,22 @@ func TestACallIsOneTraceFromItsCDRToItsWebhook(t *testing.T) {
 	if first.Attributes["http.response.status_code"] != "503" || second.Attributes["http.request.resend_count"] != "1" {
 		t.Errorf("the first: %v; the second: %v", first.Attributes, second.Attributes)
 	}
+	// Each was stored in the same trace, after its own request.
+	for _, s := range stored() {
+		i := slices.IndexFunc(posted(), func(p telemetrytest.Span) bool { return p.ID == s.Parent })
+		if i < 0 || s.Name != "history.store" || s.TraceID != traceID || s.Kind != "consumer" || s.Error != "" ||
+			s.Attributes["aftercall.attempt"] != posted()[i].Attributes["aftercall.attempt"] || s.Attributes["messaging.destination.name"] != topic.History {
+			t.Errorf("stored: %+v", s)
+		}
+	}
+	if stored()[0].Parent == stored()[1].Parent {
+		t.Errorf("both were stored for the same attempt: %+v", stored())
+	}
 	// What upstream did not sample is handed on as it came.
 	if got := log.at("/other"); got[0] != untraced {
 		t.Errorf("an unsampled trace goes on as %s", got[0])
 	}
-	for _, s := range append(routed(), posted()...) {
+	for _, s := range slices.Concat(routed(), posted(), stored()) {
 		for key, value := range s.Attributes {
 			for _, never := range []string{caller, urlSecret, "/flaky", "call-of-"} {
 				if strings.Contains(value, never) {

@@ -53,7 +53,10 @@ func (s *session) rejected(r *kgo.Record, code string) {
 // project writes items in one transaction. Where the database refuses a value
 // it writes halves, down to the one record, which becomes a rejection.
 func (s *session) project(ctx context.Context, items []decode.Item) error {
-	err := s.tryUntil(ctx, s.batch(items))
+	batch := s.batch(items)
+	spans := s.trace(batch, time.Now())
+	err := s.tryUntil(ctx, batch)
+	spans.end(err, time.Now())
 	if err == nil || !errors.Is(err, store.ErrUnstorable) {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/record"
 	"github.com/aftercall/aftercall/pkg/store"
+	"github.com/aftercall/aftercall/pkg/telemetry"
 )
 
 // Store is where records go.
@@ -56,6 +57,9 @@ type Config struct {
 	// Tick is how often freshness is noted and offsets are committed to Kafka, 0
 	// for 2 s.
 	Tick time.Duration
+	// Tracer begins a span for each attempt that is stored, in the trace of its
+	// request; nil for none.
+	Tracer *telemetry.Tracer
 	// Patience is how long a batch is tried again while the database fails
 	// before the partitions are given back, 0 for 8 s.
 	Patience time.Duration
