@@ -38,11 +38,17 @@ type Feed struct {
 	ready   chan struct{}
 	offset  atomic.Int64
 
-	mu         sync.RWMutex
-	known      map[string]entry
-	stopped    map[string]time.Time
-	sweepAt    int
-	unreadable error
+	mu      sync.RWMutex
+	known   map[string]entry
+	stopped map[string]time.Time
+	sweepAt int
+	// unreadable are the keys whose latest record could not be read.
+	unreadable map[string]unreadable
+}
+
+type unreadable struct {
+	offset int64
+	err    error
 }
 
 // entry remembers the version of a deleted subscription too; current is nil then.
@@ -67,7 +73,7 @@ func New(c kafka.Config, changed func(*subscription.Subscription)) (*Feed, error
 	if logger == nil {
 		logger = zap.NewNop()
 	}
-	return &Feed{client: client, logger: logger, changed: changed, ready: make(chan struct{}), known: map[string]entry{}}, nil
+	return &Feed{client: client, logger: logger, changed: changed, ready: make(chan struct{}), known: map[string]entry{}, unreadable: map[string]unreadable{}}, nil
 }
 
 // Run reads until ctx ends, which is no error, or until reading on is
@@ -164,6 +170,10 @@ func terminal(err error) bool {
 }
 
 func (f *Feed) apply(r *kgo.Record) {
+	key := string(r.Key)
+	if len(r.Value) == 0 && f.removed(key) {
+		return
+	}
 	opened, err := record.Open(r)
 	if stop, ok := opened.(*aftercallv1.StopRetry); ok {
 		f.stop(stop)
@@ -180,13 +190,18 @@ func (f *Feed) apply(r *kgo.Record) {
 		err = fmt.Errorf("subscription %s at offset %d: %w", r.Key, r.Offset, err)
 		f.logger.Error("subscription.unreadable", zap.Error(err))
 		f.mu.Lock()
-		f.unreadable = err
+		f.unreadable[key] = unreadable{r.Offset, err}
 		f.mu.Unlock()
 		return
 	}
 	s := subscription.FromProto(message)
 	f.mu.Lock()
-	if s.Version <= f.known[s.ID].version {
+	before := f.known[s.ID].version
+	if s.Version >= before {
+		// What could not be read is not the subscription's state any more.
+		delete(f.unreadable, key)
+	}
+	if s.Version <= before {
 		f.mu.Unlock()
 		return
 	}
@@ -201,6 +216,19 @@ func (f *Feed) apply(r *kgo.Record) {
 	}
 }
 
+// removed notes a record without a value, by which somebody takes a key out of the
+// compacted topic, and says whether that changes no subscription: how one is
+// deleted is said by a record of its own.
+func (f *Feed) removed(key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known[key].current != nil {
+		return false
+	}
+	delete(f.unreadable, key)
+	return true
+}
+
 // Ready is closed once everything has been applied that the topic held when
 // reading began.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
@@ -209,11 +237,18 @@ func (f *Feed) Ready() <-chan struct{} { return f.ready }
 func (f *Feed) Offset() int64 { return f.offset.Load() }
 
 // Err is the last record that could not be read, such as one of a newer major
-// version, or nil. The subscription concerned stays as it was known before.
+// version, and that no later record of its key has replaced; or nil. The
+// subscription concerned stays as it was known before.
 func (f *Feed) Err() error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.unreadable
+	var last unreadable
+	for _, u := range f.unreadable {
+		if last.err == nil || u.offset > last.offset {
+			last = u
+		}
+	}
+	return last.err
 }
 
 // stop remembers that a delivery's retries end, for as long as it can wait.

@@ -133,6 +133,48 @@ func TestARecordOfANewerMajorVersionIsNamedAndTheKnownStateKept(t *testing.T) {
 	}
 }
 
+func TestWhatCouldNotBeReadCountsUntilItIsReplaced(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	garbage := func(key string) *kgo.Record {
+		return &kgo.Record{Topic: topic.Subscriptions, Key: []byte(key), Value: []byte("garbage")}
+	}
+	nothing := func(key string) *kgo.Record { return &kgo.Record{Topic: topic.Subscriptions, Key: []byte(key)} }
+	f := follow(t, c, nil)
+	ready(t, f)
+	offset := int64(0)
+	for _, step := range []struct {
+		record *kgo.Record
+		names  string // the subscription in Err, empty for none
+	}{
+		{version("a", 2), ""},
+		{garbage("a"), "subscription a"},
+		{garbage("b"), "subscription b"},
+		{version("b", 1), "subscription a"},
+		{version("a", 1), "subscription a"}, // an older state says nothing of what was unreadable
+		{version("a", 2), ""},
+		{garbage("a"), "subscription a"},
+		{nothing("a"), "subscription a"}, // a live one is not deleted in this way
+		{version("a", 3), ""},
+		{garbage("c"), "subscription c"},
+		{tombstone("c", 2), ""},
+		{garbage("d"), "subscription d"},
+		{nothing("d"), ""},
+	} {
+		kafkatest.Produce(t, c, step.record)
+		offset++
+		kafkatest.WaitFor(t, "the record", func() bool { return f.Offset() >= offset })
+		switch err := f.Err(); {
+		case step.names == "" && err != nil:
+			t.Errorf("after record %d: %v", offset, err)
+		case step.names != "" && (err == nil || !strings.Contains(err.Error(), step.names)):
+			t.Errorf("after record %d: Err = %v, want one of %s", offset, err, step.names)
+		}
+	}
+	if name(f, "a") != "v3" || name(f, "b") != "v1" {
+		t.Errorf("a is %s, b is %s", name(f, "a"), name(f, "b"))
+	}
+}
+
 func TestTheFeedOutlastsTheBroker(t *testing.T) {
 	dir := t.TempDir()
 	b := kafkatest.Start(t, func(c *embedded.Config) { c.Dir, c.Listen = dir, kafkatest.Address(t) })
