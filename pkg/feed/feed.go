@@ -32,6 +32,7 @@ import (
 // Feed is the state of all subscriptions as of an offset. Get, Offset, Err and
 // Ready may be called from any goroutine.
 type Feed struct {
+	config  kafka.Config
 	client  *kgo.Client
 	logger  *zap.Logger
 	changed func(*subscription.Subscription)
@@ -73,7 +74,7 @@ func New(c kafka.Config, changed func(*subscription.Subscription)) (*Feed, error
 	if logger == nil {
 		logger = zap.NewNop()
 	}
-	return &Feed{client: client, logger: logger, changed: changed, ready: make(chan struct{}), known: map[string]entry{}, unreadable: map[string]unreadable{}}, nil
+	return &Feed{config: c, client: client, logger: logger, changed: changed, ready: make(chan struct{}), known: map[string]entry{}, unreadable: map[string]unreadable{}}, nil
 }
 
 // Run reads until ctx ends, which is no error, or until reading on is
@@ -95,7 +96,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			return nil
 		}
 		for _, e := range fetches.Errors() {
-			if terminal(e.Err) {
+			if f.terminal(e.Err) {
 				return fmt.Errorf("reading %s: %w", topic.Subscriptions, kafka.Explained(e.Err))
 			}
 			f.logger.Warn("subscriptions.read.failed", zap.Error(e.Err))
@@ -116,7 +117,7 @@ func (f *Feed) end(ctx context.Context) (int64, error) {
 	adm := kadm.NewClient(f.client)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		end, err := listEnd(ctx, adm)
-		if err == nil || terminal(err) {
+		if err == nil || f.terminal(err) {
 			return end, err
 		}
 		f.logger.Warn("subscriptions.list.failed", zap.Error(err))
@@ -162,11 +163,10 @@ func (f *Feed) reached(end int64) {
 
 // terminal says that no later try can succeed. The client itself outlasts
 // everything that passes.
-func terminal(err error) bool {
+func (f *Feed) terminal(err error) bool {
 	var loss *kgo.ErrDataLoss
 	return errors.As(err, &loss) ||
-		errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.OffsetOutOfRange) ||
-		errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.SaslAuthenticationFailed)
+		errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.OffsetOutOfRange) || f.config.Denied(err)
 }
 
 func (f *Feed) apply(r *kgo.Record) {

@@ -43,6 +43,16 @@ func (k *taken) take(r *http.Request) {
 
 func (k *taken) distinct() int { k.mu.Lock(); defer k.mu.Unlock(); return len(k.at) }
 
+func (k *taken) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for _, at := range k.at {
+		n += len(at)
+	}
+	return n
+}
+
 // once fails when a delivery was taken twice.
 func (k *taken) once(t *testing.T) {
 	t.Helper()

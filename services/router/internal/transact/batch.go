@@ -94,7 +94,7 @@ func (l *Loop) batch(session *kgo.GroupTransactSession, revoked *revocations, re
 	}
 	l.repeats.abort()
 	switch {
-	case produceErr != nil && isTerminal(produceErr, len(records)):
+	case produceErr != nil && l.isTerminal(produceErr, len(records)):
 		l.metrics.aborts.WithLabelValues(abortProduce).Inc()
 		return false, fatal{fmt.Errorf("producing what %s/%d offset %d becomes: %w", records[0].Topic, records[0].Partition, records[0].Offset, kafka.Explained(produceErr))}
 	case err != nil:
@@ -149,8 +149,8 @@ func (l *Loop) produce(session *kgo.GroupTransactSession, records []*kgo.Record)
 
 // isTerminal says that an error of a produce will be the same the next time. A
 // record that is too large is told from its batch by being alone in it.
-func isTerminal(err error, inputs int) bool {
-	return isDenied(err) || errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) ||
+func (l *Loop) isTerminal(err error, inputs int) bool {
+	return l.config.Kafka.Denied(err) || errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) ||
 		inputs == 1 && (errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) || errors.Is(err, kerr.InvalidRecord))
 }
 

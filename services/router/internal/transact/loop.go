@@ -244,8 +244,8 @@ func (l *Loop) takeOver(ctx context.Context) error {
 	defer client.Close()
 	if _, _, err := client.ProducerID(ctx); err != nil {
 		err = fmt.Errorf("taking over the transactional id %s: %w", l.config.TransactionalID(), err)
-		if isDenied(err) {
-			return fatal{err}
+		if l.config.Kafka.Denied(err) {
+			return fatal{kafka.Explained(err)}
 		}
 		return err
 	}
@@ -289,8 +289,8 @@ func (l *Loop) faults(fetches kgo.Fetches) (bombs []*kgo.ErrDecompressTooLarge, 
 			return nil, fatal{fmt.Errorf("%s: the log does not hold the position any more, records are lost: %w", where, e.Err)}
 		case errors.Is(e.Err, kerr.UnknownTopicID):
 			return nil, fatal{fmt.Errorf("%s: %w", where, kafka.Explained(e.Err))}
-		case isDenied(e.Err):
-			return nil, fatal{fmt.Errorf("%s: %w", where, e.Err)}
+		case l.config.Kafka.Denied(e.Err):
+			return nil, fatal{fmt.Errorf("%s: %w", where, kafka.Explained(e.Err))}
 		default:
 			l.logger.Warn("poll.failed", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition), zap.Error(e.Err))
 		}
@@ -300,18 +300,6 @@ func (l *Loop) faults(fetches kgo.Fetches) (bombs []*kgo.ErrDecompressTooLarge, 
 
 func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.FencedInstanceID)
-}
-
-func isDenied(err error) bool {
-	for _, denied := range []error{
-		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
-		kerr.TransactionalIDAuthorizationFailed, kerr.SaslAuthenticationFailed,
-	} {
-		if errors.Is(err, denied) {
-			return true
-		}
-	}
-	return false
 }
 
 // stableOffsets are what the broker holds as committed once no transaction is

@@ -86,10 +86,13 @@ func (e *Engine) committing(ctx context.Context) {
 		}
 		e.commits.begun()
 		began := time.Now()
-		if !e.commit(ctx) {
+		known := e.commit(ctx)
+		pause := min(max(commitShare*time.Since(began), commitNoLess), commitEvery)
+		if !known {
 			e.commits.due()
+			pause = commitEvery // a refusal may come fast
 		}
-		timer.Reset(min(max(commitShare*time.Since(began), commitNoLess), commitEvery))
+		timer.Reset(pause)
 	}
 }
 

@@ -216,13 +216,7 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 	var left atomic.Int32
 	left.Store(int32(len(records)))
 	for _, r := range records {
-		e.client.Produce(e.producing, r, func(_ *kgo.Record, err error) {
-			if err != nil {
-				if e.producing.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
-					e.fail(fmt.Errorf("producing an outcome to %s: %w", r.Topic, kafka.Explained(err)))
-				}
-				return
-			}
+		e.produce(r, func() {
 			if left.Add(-1) > 0 {
 				return
 			}
@@ -240,10 +234,24 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 }
 
 // write keeps a record that no job waits for.
-func (e *Engine) write(r *kgo.Record) {
+func (e *Engine) write(r *kgo.Record) { e.produce(r, func() {}) }
+
+// askAgain is how often a broker is asked again that does not take our token.
+const askAgain = time.Second
+
+// produce calls kept when a record is acknowledged. The client itself outlasts all
+// that passes, but not a token that has expired and is renewed too late; an error
+// that stays ends the engine.
+func (e *Engine) produce(r *kgo.Record, kept func()) {
 	e.client.Produce(e.producing, r, func(_ *kgo.Record, err error) {
-		if err != nil && e.producing.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
-			e.fail(fmt.Errorf("producing to %s: %w", r.Topic, err))
+		switch {
+		case err == nil:
+			kept()
+		case e.producing.Err() != nil, errors.Is(err, kgo.ErrClientClosed):
+		case e.cfg.Kafka.TokenRefused(err):
+			time.AfterFunc(askAgain, func() { e.produce(r, kept) })
+		default:
+			e.fail(fmt.Errorf("producing to %s: %w", r.Topic, kafka.Explained(err)))
 		}
 	})
 }

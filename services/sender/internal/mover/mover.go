@@ -43,6 +43,7 @@ type Subscriptions interface {
 
 // Mover moves the partitions of the delay topics that its group assigns to it.
 type Mover struct {
+	config  kafka.Config
 	client  *kgo.Client
 	logger  *zap.Logger
 	fatal   chan error
@@ -72,7 +73,7 @@ type queue struct {
 // been read to their end.
 func New(c kafka.Config, instance string, subs Subscriptions, registry prometheus.Registerer, logger *zap.Logger) (*Mover, error) {
 	m := &Mover{
-		logger: logger, fatal: make(chan error, 1), held: map[partition]*queue{}, subs: subs,
+		config: c, logger: logger, fatal: make(chan error, 1), held: map[partition]*queue{}, subs: subs,
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "aftercall_mover_dropped_total", Help: "Waiting records dropped because they had been sent again already.",
 		}),
@@ -307,7 +308,7 @@ func (m *Mover) move(ctx context.Context, now time.Time) error {
 		// What was taken out of the queue is moved, also while the process ends;
 		// with Kafka away it stays where it is, uncommitted.
 		produce, cancel := outlive(ctx, stopPatience)
-		err := m.client.ProduceSync(produce, out...).FirstErr()
+		err := m.produce(produce, out)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("moving deliveries back: %w", err)
