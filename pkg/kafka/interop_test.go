@@ -18,10 +18,14 @@ import (
 func TestAnotherClientReadsAndWritesTheSame(t *testing.T) {
 	kafkatest.OnBoth(t, func(t *testing.T, c kafka.Config) {
 		addr := segmentio.TCP(c.Brokers...)
+		// Its own for each broker: the default one remembers for seconds which topics
+		// there were, and those of the test before are gone.
+		transport := &segmentio.Transport{}
+		defer transport.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(t.Context(), kafkatest.Patience)
 		defer cancel()
 
-		writer := &segmentio.Writer{Addr: addr, Topic: topic.CDRQueue, Balancer: segmentio.Murmur2Balancer{}, RequiredAcks: segmentio.RequireAll, BatchTimeout: 5 * time.Millisecond}
+		writer := &segmentio.Writer{Addr: addr, Transport: transport, Topic: topic.CDRQueue, Balancer: segmentio.Murmur2Balancer{}, RequiredAcks: segmentio.RequireAll, BatchTimeout: 5 * time.Millisecond}
 		const n = 20
 		for i := range n {
 			if err := writer.WriteMessages(ctx, segmentio.Message{
@@ -63,7 +67,7 @@ func TestAnotherClientReadsAndWritesTheSame(t *testing.T) {
 			}
 		}
 
-		meta, err := (&segmentio.Client{Addr: addr}).Metadata(ctx, &segmentio.MetadataRequest{Topics: []string{topic.Events}})
+		meta, err := (&segmentio.Client{Addr: addr, Transport: transport}).Metadata(ctx, &segmentio.MetadataRequest{Topics: []string{topic.Events}})
 		if err != nil || len(meta.Topics) != 1 || meta.Topics[0].Error != nil {
 			t.Errorf("metadata is %v, %v", meta, err)
 		}

@@ -90,6 +90,19 @@ func ensure(t testing.TB, c kafka.Config) {
 	if err := kafka.Ensure(ctx, adm, topic.All(), kafka.EnsureOptions{Embedded: c.Embedded, Replication: 1, MaxRecordBytes: c.MaxRecordBytes}); err != nil {
 		t.Fatalf("ensuring topics: %v", err)
 	}
+	// A real broker answers that a topic is made before it knows of it itself.
+	names := make([]string, 0, 32)
+	for _, s := range topic.All() {
+		names = append(names, s.Name)
+	}
+	WaitFor(t, "the topics to be there", func() bool {
+		made, err := adm.ListTopics(ctx, names...)
+		if err != nil || made.Error() != nil {
+			return false
+		}
+		ends, err := adm.ListEndOffsets(ctx, names...)
+		return err == nil && ends.Error() == nil
+	})
 }
 
 // Client connects to a broker until the end of the test.

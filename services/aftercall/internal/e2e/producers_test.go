@@ -129,7 +129,10 @@ func required(t *testing.T, what string) {
 
 func byKafkaGo(t *testing.T, s *stage, key string, value []byte) {
 	t.Helper()
-	w := &kafka.Writer{Addr: kafka.TCP(s.kafka.Brokers[0]), Topic: topic.CDRQueue, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond}
+	// The default one remembers for seconds which topics there were.
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	w := &kafka.Writer{Addr: kafka.TCP(s.kafka.Brokers[0]), Transport: transport, Topic: topic.CDRQueue, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond}
 	defer w.Close()
 	m := kafka.Message{Value: value}
 	if key != "" {

@@ -25,13 +25,21 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
+// transport is one of the test's own: the default one remembers for seconds which
+// topics there were, and those of the test before are gone.
+func transport(t *testing.T) *kafka.Transport {
+	own := &kafka.Transport{}
+	t.Cleanup(own.CloseIdleConnections)
+	return own
+}
+
 func TestKafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T) {
 	kafkatest.OnBoth(t, kafkaGosWriterProducesAndItsGroupReaderConsumes)
 }
 
 func kafkaGosWriterProducesAndItsGroupReaderConsumes(t *testing.T, c aftercallkafka.Config) {
 	ctx := patience(t)
-	w := &kafka.Writer{Addr: kafka.TCP(c.Brokers[0]), Topic: topic.CDRQueue, Balancer: kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Compression: kafka.Snappy}
+	w := &kafka.Writer{Addr: kafka.TCP(c.Brokers[0]), Transport: transport(t), Topic: topic.CDRQueue, Balancer: kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Compression: kafka.Snappy}
 	defer w.Close()
 	var sent []kafka.Message
 	for i := range 200 {
@@ -73,7 +81,7 @@ func TestKafkaGosAdminSeesAndMakesTopics(t *testing.T) {
 
 func kafkaGosAdminSeesAndMakesTopics(t *testing.T, c aftercallkafka.Config) {
 	ctx := patience(t)
-	admin := &kafka.Client{Addr: kafka.TCP(c.Brokers[0])}
+	admin := &kafka.Client{Addr: kafka.TCP(c.Brokers[0]), Transport: transport(t)}
 	made, err := admin.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: "contoso.queue.v2", NumPartitions: 3, ReplicationFactor: 1}}})
 	if err != nil || made.Errors["contoso.queue.v2"] != nil {
 		t.Fatalf("%v, %v", err, made)
@@ -87,17 +95,24 @@ func kafkaGosAdminSeesAndMakesTopics(t *testing.T, c aftercallkafka.Config) {
 			t.Errorf("deleting the topic: %v, %v", err, deleted)
 		}
 	})
-	answer, err := admin.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"contoso.queue.v2", topic.CDRQueue}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	partitions := map[string]int{}
-	for _, found := range answer.Topics {
-		if found.Error != nil {
-			t.Fatalf("%s: %v", found.Name, found.Error)
+	// A real broker answers that it has made a topic before it knows of it itself.
+	kafkatest.WaitFor(t, "the topic to be known", func() bool {
+		answer, err := admin.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"contoso.queue.v2", topic.CDRQueue}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		partitions[found.Name] = len(found.Partitions)
-	}
+		for _, found := range answer.Topics {
+			if errors.Is(found.Error, kafka.UnknownTopicOrPartition) {
+				return false
+			}
+			if found.Error != nil {
+				t.Fatalf("%s: %v", found.Name, found.Error)
+			}
+			partitions[found.Name] = len(found.Partitions)
+		}
+		return true
+	})
 	if partitions["contoso.queue.v2"] != 3 || partitions[topic.CDRQueue] < 1 {
 		t.Fatalf("partitions %v", partitions)
 	}
