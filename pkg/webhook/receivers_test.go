@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/webhook"
 )
 
@@ -51,7 +52,7 @@ func TestTheReceiversOfTheDocumentationVerify(t *testing.T) {
 			install(t, source, "python3", "-m", "venv", "--clear", venv)
 			install(t, source, "touch", ready)
 		}
-		install(t, source, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
+		install(t, source, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "10", "-r", "requirements.txt")
 		tryReceiver(t, source, python, "verify.py")
 	})
 	t.Run("Node", func(t *testing.T) {
@@ -69,7 +70,7 @@ func TestTheReceiversOfTheDocumentationVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		install(t, dir, "npm", "ci", "--silent", "--no-audit", "--no-fund")
+		install(t, dir, "npm", "ci", "--silent", "--no-audit", "--no-fund", "--fetch-retries", "5")
 		tryReceiver(t, dir, "node", "verify.mjs")
 	})
 	t.Run("C#", func(t *testing.T) {
@@ -96,7 +97,7 @@ func install(t *testing.T, dir, name string, args ...string) {
 // startReceiver runs one until the end of the test, and answers its address.
 func startReceiver(t *testing.T, dir, secret, name string, args ...string) string {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := kafkatest.Address(t)
 	var output bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -128,6 +129,7 @@ func tell(t *testing.T, addr, what string, m webhook.Message, sent []byte, want 
 	for _, h := range m.Headers(nil) {
 		req.Header.Set(h.Name, h.Value)
 	}
+	req.Close = true // some of them hang up on what is idle for seconds
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
@@ -195,18 +197,6 @@ func tryReceiver(t *testing.T, dir, name string, args ...string) {
 		tell(t, addr, tc.what, webhook.Message{ID: "evt_ok", EventType: "App.QueueWebhook", DeliveryID: "dlv_ok", Attempt: 1, Cause: "call_ended", Version: "test",
 			ContentType: "application/json", Time: tc.at, Secrets: tc.secrets, Body: body}, tc.sent, tc.want)
 	}
-}
-
-// freeAddr is an address that was free a moment ago: another program has to be
-// told one before it listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 func waitUntilListening(t *testing.T, addr string, ended chan error) {

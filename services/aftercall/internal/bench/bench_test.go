@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func small() Options {
 	return Options{
 		Deliveries: 40, Payload: 600, Concurrency: 8, Rate: 50, Seconds: 1, NeighbourRate: 20, NeighbourSeconds: 1,
-		Replays: 300, ReplayRate: 50, ReplaySeconds: 1, Waiting: 200, progress: io.Discard, settle: 200 * time.Millisecond,
+		Replays: 300, ReplayRate: 10, ReplaySeconds: 1, Waiting: 200, progress: io.Discard, settle: 200 * time.Millisecond,
 	}
 }
 
@@ -57,6 +57,7 @@ func onStage[T any](t *testing.T, work func(ctx context.Context, r *receiver, at
 
 func TestBadNeighboursHoldWhatTheyGetAndTheHealthyGetEverything(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	b := onStage(t, small().badNeighbours)
 	healthy := int64(neighbours - holes - slow)
 	for name, s := range map[string]Stretch{"alone": b.Alone, "beside": b.Beside} {
@@ -67,8 +68,9 @@ func TestBadNeighboursHoldWhatTheyGetAndTheHealthyGetEverything(t *testing.T) {
 			t.Errorf("%s: %d of %d in time", name, s.InTime, s.Offered)
 		}
 	}
-	// Each bad endpoint holds its whole concurrency of 8 and gets nothing more.
-	if want := int64(8 * (holes + slow)); b.Done != want {
+	// Each bad endpoint holds its whole concurrency of 8 and gets nothing more, as long
+	// as none of them has answered.
+	if want := int64(8 * (holes + slow)); b.Done < want || b.Done > want && time.Since(began) < slowFor {
 		t.Errorf("the bad ones got %d requests, want %d", b.Done, want)
 	}
 }
@@ -89,11 +91,11 @@ func TestAReplayRunsWhileLiveCallsAreMeasured(t *testing.T) {
 // would try it after half a minute.
 func TestWhatWaitsIsSentAtOnceWhenSomebodySaysSoThroughAnOpenBreaker(t *testing.T) {
 	t.Parallel()
-	b := onStage(t, func(ctx context.Context, r *receiver, at place) (Outage, error) {
-		ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
-		defer cancel()
-		return small().afterOutage(ctx, r, at)
-	})
+	b := onStage(t, small().afterOutage)
+	// From its return to the last delivery, a few seconds of work.
+	if b.Took > 30*time.Second {
+		t.Errorf("nobody waited for the sender's own try, and it took %s", b.Took)
+	}
 	if b.Delivered != 200 || b.Repeated != 0 || b.AtOnce > b.Limit || b.AtOnce < 1 {
 		t.Errorf("%d delivered, %d repeated, %d at once of %d", b.Delivered, b.Repeated, b.AtOnce, b.Limit)
 	}
