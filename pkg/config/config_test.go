@@ -103,6 +103,31 @@ func TestErrorsNameTheVariableAndComeTogether(t *testing.T) {
 	}
 }
 
+// ranged is a struct that says which values it can work with.
+type ranged struct {
+	MaxBytes int `env:"MAX_RECORD_BYTES" envDefault:"1048576"`
+}
+
+func (r ranged) Check() error { return config.Between("MAX_RECORD_BYTES", r.MaxBytes, 1, 1<<20) }
+
+func TestAStructIsAskedWhetherItsValuesCanBeMeant(t *testing.T) {
+	type whole struct {
+		Part      ranged
+		AllowHTTP bool `env:"ALLOW_HTTP"`
+	}
+	for value, fine := range map[string]bool{"1": true, "1048576": true, "": true, "0": false, "-5": false, "1048577": false} {
+		err := config.Load(&whole{}, config.WithEnviron([]string{"AFTERCALL_MAX_RECORD_BYTES=" + value}))
+		if (err == nil) != fine || !fine && !strings.Contains(err.Error(), "AFTERCALL_MAX_RECORD_BYTES is "+value+": it is from 1 to 1048576") {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	// What could not be read is not judged.
+	err := config.Load(&whole{}, config.WithEnviron([]string{"AFTERCALL_MAX_RECORD_BYTES=-5", "AFTERCALL_ALLOW_HTTP=perhaps"}))
+	if err == nil || strings.Contains(err.Error(), "it is from") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSecretsAreNotEchoed(t *testing.T) {
 	var cfg struct {
 		Keyset int `env:"KEYSET"`

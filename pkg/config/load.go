@@ -29,8 +29,11 @@ func WithEnviron(environ []string) Option {
 // Structs within it are filled too. A field that already holds a value keeps it
 // unless its variable is set.
 //
+// A struct with a method Check() error is asked whether its values can be meant,
+// once all could be read.
+//
 // Load reports everything that is wrong at once: unknown names, unreadable
-// files, values that cannot be parsed.
+// files, values that cannot be parsed; then what Check refuses.
 func Load(cfg any, opts ...Option) error {
 	o := options{environ: os.Environ()}
 	for _, opt := range opts {
@@ -49,8 +52,42 @@ func Load(cfg any, opts ...Option) error {
 		SetDefaultsForZeroValuesOnly: true,
 	})
 	errs = append(errs, explain(err, fields, values)...)
+	if len(errs) == 0 {
+		errs = refusals(reflect.ValueOf(cfg))
+	}
 	if len(errs) > 0 {
 		return fmt.Errorf("reading settings: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// refusals are what the structs in v, and v, say against their values.
+func refusals(v reflect.Value) []error {
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	var errs []error
+	if c, ok := v.Addr().Interface().(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if key, _, _ := strings.Cut(f.Tag.Get("env"), ","); f.IsExported() && !f.Anonymous && key == "" && f.Type.Kind() == reflect.Struct {
+			errs = append(errs, refusals(v.Field(i))...)
+		}
+	}
+	return errs
+}
+
+// Between says that the number in a variable has to be from least to most.
+func Between(name string, value, least, most int) error {
+	if value < least || value > most {
+		return fmt.Errorf("%s%s is %d: it is from %d to %d", Prefix, name, value, least, most)
 	}
 	return nil
 }

@@ -87,9 +87,9 @@ var variables = []Variable{
 
 	// What comes in.
 	{Name: "AFTERCALL_SOURCES", Example: "contoso.queue.v2=App.QueueWebhook",
-		Text: "Further topics to read CDRs from, each with its event type."},
+		Text: "Further topics to read CDRs from, none of them Aftercall's own, each with its event type."},
 	{Name: "AFTERCALL_MAX_RECORD_BYTES", Example: "1048576",
-		Text: "Largest CDR that is accepted, in bytes, up to 8 MiB."},
+		Text: "Largest CDR that is accepted, in bytes: 1 KiB to 8 MiB."},
 	{Name: "AFTERCALL_START_AT", Example: "earliest",
 		Text: "Where a group begins that never committed: earliest, latest or an RFC 3339 time. It is committed at the first start, and has no effect afterwards. Without it a group begins at the start of the log; where that is no longer the first record, the service stops and explains."},
 	{Name: "AFTERCALL_OU_SEPARATOR", Example: "/",
@@ -97,7 +97,7 @@ var variables = []Variable{
 
 	// How webhooks go out, and where to.
 	{Name: "AFTERCALL_MAX_IN_FLIGHT", Example: "512",
-		Text: "Most requests that one sender has under way."},
+		Text: "Most requests that one sender has under way: 1 to 100000."},
 	{Name: "AFTERCALL_ALLOW_ADDRESSES", Example: "10.2.0.0/16:8443,127.0.0.0/8:*",
 		Text: "Addresses that webhooks may go to although they are not public, or although the port is not a usual one."},
 	{Name: "AFTERCALL_DENY_ADDRESSES", Example: "10.2.0.7:9092",

@@ -53,6 +53,14 @@ type Config struct {
 	OUSeparator string `env:"OU_SEPARATOR" envDefault:"/"`
 }
 
+// Check refuses sources that are none.
+func (c Config) Check() error {
+	if err := topic.CheckSources(c.Sources); err != nil {
+		return fmt.Errorf("AFTERCALL_SOURCES: %w", err)
+	}
+	return nil
+}
+
 // Deps are what the router is given.
 type Deps struct {
 	Logger   *zap.Logger

@@ -12,6 +12,7 @@ import (
 	"github.com/aftercall/aftercall/pkg/config"
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/service/database"
+	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/broker"
 )
 
@@ -25,6 +26,14 @@ type settings struct {
 	PublicURL string `env:"PUBLIC_URL"`
 	// Sources are further topics of CDRs.
 	Sources map[string]string `env:"SOURCES" envSeparator:"," envKeyValSeparator:"="`
+}
+
+// Check refuses sources as the router does.
+func (s settings) Check() error {
+	if err := topic.CheckSources(s.Sources); err != nil {
+		return fmt.Errorf("AFTERCALL_SOURCES: %w", err)
+	}
+	return nil
 }
 
 // Machine is what the doctor cannot see through a connection. The zero value is
