@@ -17,17 +17,25 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kzap"
 	"go.uber.org/zap"
+
+	"github.com/aftercall/aftercall/pkg/config"
 )
 
 const (
 	// DefaultMaxRecordBytes is the cap of a CDR when nothing else is configured.
 	DefaultMaxRecordBytes = 1 << 20
+	// leastMaxRecordBytes and mostMaxRecordBytes are what that cap can be set to:
+	// room for a small CDR, and what a client takes in one fetch.
+	leastMaxRecordBytes = 1 << 10
+	mostMaxRecordBytes  = fetchMaxBytes
 	// Overhead is what an internal record may add to the CDR that it carries.
 	Overhead = 256 << 10
 
@@ -73,6 +81,14 @@ type Config struct {
 	Heartbeat   time.Duration `env:"-"`
 	FetchWait   time.Duration `env:"-"`
 	MetadataAge time.Duration `env:"-"`
+}
+
+// Check refuses what no deployment can mean.
+func (c Config) Check() error {
+	return errors.Join(
+		config.Between("MAX_RECORD_BYTES", c.MaxRecordBytes, leastMaxRecordBytes, mostMaxRecordBytes),
+		config.Between("TOPIC_REPLICATION", c.TopicReplication, 0, math.MaxInt16),
+	)
 }
 
 // CDRCap is the largest CDR accepted, in bytes.

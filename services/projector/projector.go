@@ -61,6 +61,14 @@ func (c Config) retention() store.Retention {
 	return store.Retention{Payloads: c.KeepPayloads, History: c.KeepHistory, Audit: c.KeepAudit}
 }
 
+// Check refuses periods that no deployment can mean.
+func (c Config) Check() error {
+	if err := c.retention().Check(); err != nil {
+		return fmt.Errorf("reading AFTERCALL_KEEP_PAYLOADS, AFTERCALL_KEEP_HISTORY and AFTERCALL_KEEP_AUDIT: %w", err)
+	}
+	return nil
+}
+
 // digests gives the store the keys of what was erased.
 func (c Config) digests(s Store) error {
 	keyed, ok := s.(interface{ SetDigester(k store.Digester) })
@@ -107,8 +115,8 @@ func Run(ctx context.Context, c Config, d Deps) error {
 	if d.Health == nil {
 		d.Health = lifecycle.NewHealth()
 	}
-	if err := c.retention().Check(); err != nil {
-		return fmt.Errorf("reading AFTERCALL_KEEP_PAYLOADS, AFTERCALL_KEEP_HISTORY and AFTERCALL_KEEP_AUDIT: %w", err)
+	if err := c.Check(); err != nil {
+		return err
 	}
 	if err := c.digests(d.Store); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/aftercall/aftercall/pkg/config"
 	"github.com/aftercall/aftercall/pkg/feed"
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/lifecycle"
@@ -37,6 +38,13 @@ type Config struct {
 	// MaxInFlight bounds the requests under way.
 	MaxInFlight int `env:"MAX_IN_FLIGHT" envDefault:"512"`
 }
+
+// mostInFlight is more than one process can have connections for.
+const mostInFlight = 100_000
+
+// Check refuses what no deployment can mean: with none under way nothing would ever
+// be sent.
+func (c Config) Check() error { return config.Between("MAX_IN_FLIGHT", c.MaxInFlight, 1, mostInFlight) }
 
 // Deps are what a sender works with.
 type Deps struct {
