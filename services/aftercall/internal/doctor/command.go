@@ -67,7 +67,7 @@ Exit status: 0 nothing is wrong (warnings aside), 1 something is.`,
 	cmd.Flags().StringVar(&m.Data, "data", "./data", "data `folder` of the one-process edition")
 	cmd.Flags().StringVar(&m.Broker, "kafka-listen", broker.Default, "`host:port` of the one-process edition's broker")
 	cmd.Flags().StringVar(&m.Listen, "listen", "", "`host:port` of the one-process edition's console (default 127.0.0.1:8420)")
-	cmd.Flags().DurationVar(&m.Between, "watch", 0, "how long to watch routers take each other's transactions (default 2s)")
+	cmd.Flags().DurationVar(&m.Between, "watch", 0, "how long to watch routers take each other's name (default 2s)")
 	return cmd
 }
 

@@ -231,21 +231,17 @@ func TestEachPlantedMisconfigurationIsNamedByItsFinding(t *testing.T) {
 				return err == nil && len(described[topic.GroupRouter].Members) == 2
 			})
 		}},
-		{"a transactional id that is taken away again and again", CheckRouters, Fail, []string{"aftercall-router-router-0 changed hands"}, func(d *deployment) {
-			d.machine.Between = 3 * time.Second // a busy machine takes over less often
-			takeOver := func() {
-				owner, err := kgo.NewClient(append(d.kafka.Opts(), kgo.TransactionalID(topic.GroupRouter+"-router-0"))...)
-				if err != nil {
-					return
-				}
-				defer owner.Close()
-				_, _, _ = owner.ProducerID(d.t.Context())
-			}
-			takeOver()
+		{"a name that is taken over again and again", CheckRouters, Fail, []string{"the name router-0 was taken over", "AFTERCALL_INSTANCE"}, func(d *deployment) {
+			d.machine.Between = kafkatest.Patience // it ends as soon as it is seen
+			owner := takePart(d.t, d.kafka, "router-0")
 			go func() {
 				for d.t.Context().Err() == nil {
-					takeOver()
+					if next, err := takeOver(d.t.Context(), d.kafka, "router-0"); err == nil {
+						owner.Close()
+						owner = next
+					}
 				}
+				owner.Close()
 			}()
 		}},
 		{"records that nobody works on", CheckGroups, Fail, []string{"nobody works in aftercall-sender, and 1 records", "start a sender"}, func(d *deployment) {

@@ -3,13 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aftercall/aftercall/pkg/topic"
 	"github.com/aftercall/aftercall/services/aftercall/internal/lag"
@@ -52,86 +46,3 @@ func (m Machine) groups(ctx context.Context, r *Report, s settings) {
 		}
 	}
 }
-
-// sample is who takes part as a router or sender, and how often each transactional
-// id has changed hands.
-type sample struct {
-	clients map[string][]string
-	epochs  map[string]int16
-}
-
-func (m Machine) sample(ctx context.Context, adm *kadm.Client) (sample, error) {
-	s := sample{clients: map[string][]string{}, epochs: map[string]int16{}}
-	described, err := adm.DescribeGroups(ctx, topic.GroupRouter)
-	if err != nil {
-		return s, fmt.Errorf("describing the routers' group: %w", err)
-	}
-	for _, member := range described[topic.GroupRouter].Members {
-		s.clients[member.ClientID] = append(s.clients[member.ClientID], strings.TrimPrefix(member.ClientHost, "/"))
-	}
-	// An older broker knows no such question, and not everybody may ask it.
-	open, err := adm.ListTransactions(ctx, nil, nil)
-	if err != nil {
-		return s, nil //nolint:nilerr // the members say enough
-	}
-	var ids []string
-	for id := range open {
-		if strings.HasPrefix(id, topic.GroupRouter+"-") {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return s, nil
-	}
-	transactions, err := adm.DescribeTransactions(ctx, ids...)
-	if err != nil {
-		return s, nil //nolint:nilerr // as above
-	}
-	for id, t := range transactions {
-		if t.Err == nil {
-			s.epochs[id] = t.ProducerEpoch
-		}
-	}
-	return s, nil
-}
-
-// routers looks for two that go by one name: both in the group at once, or one
-// taking the transactional id from the other again and again.
-func (m Machine) routers(ctx context.Context, r *Report, client *kgo.Client) {
-	adm := kadm.NewClient(client)
-	before, err := m.sample(ctx, adm)
-	if err != nil {
-		r.add(CheckRouters, Warn, oneLine(err), "whether two routers go by one name is not known", "give this user the right to describe groups")
-		return
-	}
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(m.Between):
-	}
-	after, err := m.sample(ctx, adm)
-	if err != nil {
-		return
-	}
-	const why = "each takes the other's transaction away: routing comes to a halt, and the routers end"
-	const do = "give each router an AFTERCALL_INSTANCE of its own that survives restarts, such as the pod's name in a StatefulSet"
-	bad := false
-	for _, name := range slices.Sorted(maps.Keys(after.clients)) {
-		if hosts := after.clients[name]; len(hosts) > 1 {
-			bad = true
-			r.add(CheckRouters, Fail, fmt.Sprintf("%d routers go by the name %s (on %s)", len(hosts), strings.TrimPrefix(name, topic.GroupRouter+"-"), strings.Join(hosts, ", ")), why, do)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(after.epochs)) {
-		if first, known := before.epochs[id]; known && after.epochs[id] >= first+fencings {
-			bad = true
-			r.add(CheckRouters, Fail, fmt.Sprintf("the transactional id %s changed hands %d times within %s", id, after.epochs[id]-first, m.Between.Round(time.Second)), why, do)
-		}
-	}
-	if !bad {
-		r.ok(CheckRouters, "%d routers, each with a name of its own", len(after.clients))
-	}
-}
-
-// fencings within the time of watching are more than a restart makes.
-const fencings = 2
