@@ -39,6 +39,11 @@ type Config struct {
 	// Linger is how long a record waits for others to share its batch: 5 ms when
 	// 0. Concurrent calls of Send share batches too.
 	Linger time.Duration
+	// Acknowledged, when set, is told of each record that the broker has taken, and
+	// of its place, before Send returns: a producer's log. It may be called from
+	// several goroutines at once. A record whose acknowledgement was lost is in
+	// the topic and is not told of.
+	Acknowledged func(Acknowledgement)
 	// Attempts at a batch before Send gives up: 10 when 0.
 	Attempts int
 }
@@ -94,8 +99,32 @@ func New(config Config) (*Client, error) {
 			BatchTimeout: config.Linger,
 			MaxAttempts:  config.Attempts,
 			Transport:    transport,
+			Completion:   config.completion(),
 		},
 	}, nil
+}
+
+// Acknowledgement is a record's place in Kafka, and what it holds. Value is not
+// changed.
+type Acknowledgement struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Value     []byte
+}
+
+func (c Config) completion() func([]kafka.Message, error) {
+	if c.Acknowledged == nil {
+		return nil
+	}
+	return func(messages []kafka.Message, err error) {
+		if err != nil {
+			return
+		}
+		for _, m := range messages {
+			c.Acknowledged(Acknowledgement{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset, Value: m.Value}) //nolint:gosec // Kafka counts partitions in 32 bits
+		}
+	}
 }
 
 // Ping says whether a broker answers and has the topics that CDRs are sent to.

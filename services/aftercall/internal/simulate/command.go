@@ -16,7 +16,7 @@ const DefaultBroker = broker.Default
 // ends.
 func Command() *cobra.Command {
 	var o Options
-	var mix string
+	var mix, logged string
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Produce the CDRs of made-up calls, as an upstream would",
@@ -52,6 +52,10 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
   # One transferred call, to look at its tree in the console
   aftercall simulate --calls 1 --mix transferred
 
+  # 100 calls, and the proof that none of their records was lost
+  aftercall simulate --calls 100 --rate 20 --log cdrs.jsonl
+  aftercall verify --from -10m --cdrs cdrs.jsonl
+
   # One call every ten seconds until Ctrl-C, to a Kafka of yours
   aftercall simulate --brokers kafka-1:9092,kafka-2:9092 --interval 10s`,
 		Args: cobra.NoArgs,
@@ -70,7 +74,16 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 			if err != nil {
 				return err
 			}
-			return Run(cmd.Context(), o)
+			log, err := broker.OpenLog(logged)
+			if err != nil {
+				return err
+			}
+			o.Acknowledged = log.Note()
+			err = Run(cmd.Context(), o)
+			if closing := log.Close(); err == nil {
+				err = closing
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()
@@ -83,6 +96,7 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 	flags.StringVar(&mix, "mix", "", "which calls come how often, as `variant=share,…`; what is not named does not come (default an ordinary day: 54 % answered, 12 % transferred, 10 % abandoned, 8 % missed …)")
 	flags.StringVar(&o.Source, "source", "", "ce_source of the records (default \"aftercall/simulator\")")
 	flags.StringVar(&o.Tenant, "tenant", "", "tenant of the records")
+	broker.LogFlag(flags, &logged)
 	cmd.MarkFlagsMutuallyExclusive("rate", "interval")
 	return cmd
 }

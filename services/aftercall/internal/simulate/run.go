@@ -43,6 +43,8 @@ type Options struct {
 	// Source is ce_source; "aftercall/simulator" when empty.
 	Source string
 	Tenant string
+	// Acknowledged is told of each record that the broker has taken; may be nil.
+	Acknowledged func(cdrclient.Acknowledgement)
 	// Progress gets a bar on a terminal, else a line now and then; may be nil.
 	Progress io.Writer
 }
@@ -54,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Source == "" {
 		o.Source = "aftercall/simulator"
 	}
-	client, err := cdrclient.New(cdrclient.Config{Brokers: o.Brokers, Dial: o.Dial, SASL: o.SASL, Source: o.Source, Tenant: o.Tenant, ClientID: "aftercall-simulate"})
+	client, err := cdrclient.New(cdrclient.Config{Brokers: o.Brokers, Dial: o.Dial, SASL: o.SASL, Source: o.Source, Tenant: o.Tenant, ClientID: "aftercall-simulate", Acknowledged: o.Acknowledged})
 	if err != nil {
 		return fmt.Errorf("simulating calls: %w", err)
 	}

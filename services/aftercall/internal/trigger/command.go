@@ -22,6 +22,7 @@ func Command() *cobra.Command {
 	var (
 		brokers, sets, unsets    []string
 		file, id, source, tenant string
+		logged                   string
 		asTest, printOnly        bool
 	)
 	cmd := &cobra.Command{
@@ -68,9 +69,17 @@ would reject it (it is not sent then) or the broker does not take it.`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", value)
 				return err
 			}
-			if err := send(cmd.Context(), brokers, cdrclient.Message{
+			log, err := broker.OpenLog(logged)
+			if err != nil {
+				return err
+			}
+			err = send(cmd.Context(), brokers, log.Note(), cdrclient.Message{
 				CDR: cdrclient.Raw{Type: eventType, JSON: value}, ID: id, Source: source, Tenant: tenant, Test: asTest,
-			}); err != nil {
+			})
+			if closing := log.Close(); err == nil {
+				err = closing
+			}
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", value)
@@ -83,6 +92,7 @@ would reject it (it is not sent then) or the broker does not take it.`,
 	flags.StringArrayVar(&unsets, "unset", nil, "take the property `NAME` out; may be repeated")
 	flags.StringVar(&file, "file", "", "take the CDR from this `file` (- is standard input) instead of the sample")
 	flags.StringVar(&id, "id", "", "ce_id of the record")
+	broker.LogFlag(flags, &logged)
 	flags.StringVar(&source, "source", "aftercall/trigger", "ce_source of the record")
 	flags.StringVar(&tenant, "tenant", "", "tenant of the record")
 	flags.BoolVar(&asTest, "test", false, "produce it to the test topic: its webhooks are marked as tests")
@@ -131,12 +141,12 @@ func build(eventType, file string, stdin io.Reader, sets, unsets []string) ([]by
 	return doc.JSON(), nil
 }
 
-func send(ctx context.Context, brokers []string, m cdrclient.Message) error {
+func send(ctx context.Context, brokers []string, acknowledged func(cdrclient.Acknowledgement), m cdrclient.Message) error {
 	config, err := broker.Producer(ctx, brokers, "trigger")
 	if err != nil {
 		return err
 	}
-	config.Attempts = 3
+	config.Attempts, config.Acknowledged = 3, acknowledged
 	producer, err := cdrclient.New(config)
 	if err != nil {
 		return err

@@ -52,7 +52,8 @@ With a token the store is compared with the history, over the API. With a log of
 receiver (aftercall listen --log FILE) answers and signatures are compared with what
 the history says, with a log of a producer every acknowledgement is looked up:
 one JSON object a line with topic, partition, offset, and value, value_base64 or
-sha256 where the value is to be compared. What could not be checked is said.
+sha256 where the value is to be compared, as aftercall simulate --log and trigger
+--log write it. What could not be checked is said.
 
 Times are now, a duration ago (-24h), RFC 3339, a day, Unix milliseconds, or both
 ends as --from @t1:t2. What retention has removed cannot be judged, and is said.
@@ -66,6 +67,10 @@ Exit status: 0 proven, 1 an invariant is broken, 2 it could not look at everythi
 
   # One day, against a receiver's log too
   aftercall verify --from 2026-01-31 --to 2026-02-01 --requests requests.jsonl
+
+  # Calls made up, and each of their records accounted for
+  aftercall simulate --calls 100 --rate 20 --log cdrs.jsonl
+  aftercall verify --from -10m --cdrs cdrs.jsonl
 
   # What is broken, for a script
   aftercall verify --from -2h | jq 'select(.kind == "fault")'`,
