@@ -40,9 +40,13 @@ func ChartOf(subscriptionID, name string, now time.Time) (ChartQuery, bool) {
 	return ChartQuery{SubscriptionID: subscriptionID, From: to.Add(-length), To: to, Step: step, Now: now.UTC()}, true
 }
 
-// chartAttempts bounds how many attempts charts read. Buckets of hours and more
-// come from counters, which know each attempt, but not its HTTP status and error.
-const chartAttempts = 100_000
+// How many attempts charts read at most: all they show of them where buckets are
+// finer than the counters by hour; only HTTP status and error where buckets come
+// from the counters, which know each attempt, but not these.
+const (
+	chartAttempts = 100_000
+	codeAttempts  = 20_000
+)
 
 // Charts are the figures of one subscription. Tests are left out.
 type Charts struct {
@@ -188,13 +192,13 @@ func (c *charter) attempts(ctx context.Context) error {
 	fine := c.c.Step < time.Hour
 	var total int64
 	oldest := c.c.To
-	latency := "0"
+	latency, most := "0", int64(codeAttempts)
 	if fine {
-		latency = "latency_bucket"
+		latency, most = "latency_bucket", chartAttempts
 	}
 	text := `select bucket, result, latency, http_status, error_class, count(*), min(started_at) from (
 		select ` + c.step("started_at") + ` as bucket, result, ` + latency + ` as latency, http_status, error_class, started_at from attempts
-		where subscription_id = $1 and started_at >= $2 and started_at < $3 and cause <> 'test' order by started_at desc limit ` + strconv.Itoa(chartAttempts) + `) newest
+		where subscription_id = $1 and started_at >= $2 and started_at < $3 and cause <> 'test' order by started_at desc limit ` + strconv.FormatInt(most, 10) + `) newest
 		group by bucket, result, latency, http_status, error_class`
 	err := c.d.read(ctx, text, []any{c.c.SubscriptionID, c.d.engine.Time(c.c.From), c.d.engine.Time(c.c.To)}, func(rows *sql.Rows) error {
 		var bucket, first time.Time
@@ -219,7 +223,7 @@ func (c *charter) attempts(ctx context.Context) error {
 		}
 		return nil
 	})
-	if total >= chartAttempts {
+	if total >= most {
 		c.c.CodesFrom = oldest
 		if fine {
 			c.c.BucketsFrom = oldest

@@ -48,7 +48,9 @@ func (s *stats) get(id string) *SubscriptionStats {
 	return v
 }
 
-// hours adds up the counters that the projector keeps by hour.
+// hours adds up the counters that the projector keeps by hour: by hour, for the
+// hours shown, and by latency, for its quantile. Both are sums, so that a week of a
+// hundred webhooks is a few thousand rows and not every counter there is.
 func (s *stats) hours(ctx context.Context) error {
 	newest := s.d.now().UTC().Truncate(time.Hour)
 	oldest := newest.Add(-23 * time.Hour)
@@ -60,36 +62,37 @@ func (s *stats) hours(ctx context.Context) error {
 	f := s.filter("subscription_id")
 	f.between("hour", from, time.Time{})
 	f.where = append(f.where, "cause <> 'test'", "result <> 'not_sent'")
-	err := s.d.read(ctx, `select subscription_id, hour, result, latency_bucket, cast(sum(n) as bigint) from subscription_hours`+
-		f.text()+` group by subscription_id, hour, result, latency_bucket`,
-		f.args, func(rows *sql.Rows) error {
-			var id, result string
-			var hour time.Time
-			var bucket int32
-			var n int64
-			if err := rows.Scan(&id, instant{&hour}, &result, &bucket, &n); err != nil {
-				return err
+	text := `with counted as (select subscription_id, hour, result, latency_bucket, n from subscription_hours` + f.text() + `)
+		select subscription_id, hour, -1, cast(sum(n) as bigint), cast(sum(case when result = 'delivered' then n else 0 end) as bigint) from counted group by subscription_id, hour
+		union all
+		select subscription_id, null, latency_bucket, cast(sum(n) as bigint), 0 from counted where hour >= ` + f.arg(s.d.engine.Time(s.since)) + ` group by subscription_id, latency_bucket`
+	err := s.d.read(ctx, text, f.args, func(rows *sql.Rows) error {
+		var id string
+		var hour time.Time
+		var bucket int32
+		var n, delivered int64
+		if err := rows.Scan(&id, instant{&hour}, &bucket, &n, &delivered); err != nil {
+			return err
+		}
+		if hour.IsZero() {
+			if latencies[id] == nil {
+				latencies[id] = map[int32]int64{}
 			}
-			v := s.get(id)
-			delivered, failed := n, int64(0)
-			if result != ResultDelivered {
-				delivered, failed = 0, n
-			}
-			if !hour.Before(s.since) {
-				v.Attempts += n
-				v.Delivered += delivered
-				v.Failed += failed
-				if latencies[id] == nil {
-					latencies[id] = map[int32]int64{}
-				}
-				latencies[id][bucket] += n
-			}
-			if i := int(hour.Sub(oldest) / time.Hour); !hour.Before(oldest) && i < len(v.Hourly) {
-				v.Hourly[i].Delivered += delivered
-				v.Hourly[i].Failed += failed
-			}
+			latencies[id][bucket] = n
 			return nil
-		})
+		}
+		v := s.get(id)
+		if !hour.Before(s.since) {
+			v.Attempts += n
+			v.Delivered += delivered
+			v.Failed += n - delivered
+		}
+		if i := int(hour.Sub(oldest) / time.Hour); !hour.Before(oldest) && i < len(v.Hourly) {
+			v.Hourly[i].Delivered += delivered
+			v.Hourly[i].Failed += n - delivered
+		}
+		return nil
+	})
 	for id, buckets := range latencies {
 		s.of[id].P95 = quantile(buckets, 0.95)
 	}
