@@ -62,8 +62,9 @@ func refuse(code, format string, args ...any) (*url.URL, error) {
 // CheckURL tells whether raw may be an endpoint, and returns it normalised: the
 // scheme and host in lower case, the host in its ASCII form (punycode) without a
 // final dot, an IPv4 address in whatever notation (0x7f.1, 2130706433) as four
-// decimal numbers, a needless port left out. Path and query stay as they were.
-// A non-nil error is a *URLError.
+// decimal numbers, a needless port left out. Path and query stay as they were, but
+// for letters beyond ASCII, which become what [AsSent] makes of them. A non-nil
+// error is a *URLError.
 //
 // It resolves nothing. The address is checked by package safedial, when a
 // subscription is saved and again for each connection.
@@ -71,7 +72,7 @@ func CheckURL(raw string, r URLRules) (*url.URL, error) {
 	if err := checkCharacters(raw); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(AsSent(raw))
 	if err != nil {
 		return refuse(CodeURLInvalid, "This is not a URL: it looks like https://example.com/webhook.")
 	}
@@ -115,6 +116,35 @@ func CheckURL(raw string, r URLRules) (*url.URL, error) {
 		return refuse(CodeURLTooLong, "The endpoint has %d characters when sent; %d are allowed.", n, MaxURLLength)
 	}
 	return u, nil
+}
+
+// AsSent is an endpoint as a request's first line has it: letters beyond ASCII in
+// path and query percent-encoded, as UTF-8, and nothing else touched. By itself
+// net/http would leave them in the query, which is no valid request, and turn a %2F
+// beside them in the path into a slash.
+func AsSent(endpoint string) string {
+	start := 0
+	if i := strings.Index(endpoint, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	tail := strings.IndexAny(endpoint[start:], "/?#")
+	if tail < 0 {
+		return endpoint
+	}
+	start += tail
+	if strings.IndexFunc(endpoint[start:], func(c rune) bool { return c >= utf8.RuneSelf }) < 0 {
+		return endpoint
+	}
+	var b strings.Builder
+	b.WriteString(endpoint[:start])
+	for i := start; i < len(endpoint); i++ {
+		if c := endpoint[i]; c >= utf8.RuneSelf {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func checkCharacters(raw string) error {

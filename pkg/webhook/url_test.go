@@ -22,6 +22,8 @@ func TestAnEndpointIsPutIntoItsNormalForm(t *testing.T) {
 		{"https://example.com:/", URLRules{}, "https://example.com/"},
 		{"https://example.com./", URLRules{}, "https://example.com/"},
 		{"https://bücher.example/ü", URLRules{}, "https://xn--bcher-kva.example/%C3%BC"},
+		{"https://example.com/é%2Fa?q=ü&r=%c3%bc&s=日", URLRules{}, "https://example.com/%C3%A9%2Fa?q=%C3%BC&r=%c3%bc&s=%E6%97%A5"},
+		{"https://bücher.example?q=ü", URLRules{}, "https://xn--bcher-kva.example?q=%C3%BC"},
 		{"https://XN--BCHER-KVA.example/", URLRules{}, "https://xn--bcher-kva.example/"},
 		{"https://faß.example/", URLRules{}, "https://xn--fa-hia.example/"},
 		{"https://my_service.internal/", URLRules{}, "https://my_service.internal/"},

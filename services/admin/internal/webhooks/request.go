@@ -27,7 +27,7 @@ var sampleTime = time.Date(2026, 3, 14, 9, 26, 53, 589_000_000, time.UTC)
 // SampleRequest is what a subscription like this would be sent for a sample of
 // its first event type. Secret values of headers are masked.
 func SampleRequest(endpoint, format string, events []string, headers []webhook.Header) Request {
-	r := Request{URL: endpoint}
+	r := Request{URL: webhook.AsSent(endpoint)}
 	eventType := topic.TypeQueue
 	if len(events) > 0 {
 		eventType = events[0]

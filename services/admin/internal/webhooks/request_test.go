@@ -52,3 +52,13 @@ func TestTheCurlCommandIsOneCommandWithEveryHeaderAndTheWholeBody(t *testing.T) 
 		t.Errorf("the shell understood\n%q\nwant\n%q", args, want)
 	}
 }
+
+func TestASampleRequestHasTheURLThatIsSent(t *testing.T) {
+	r := SampleRequest("https://hooks.example.com/é?q=ü", "", []string{topic.TypeQueue}, nil)
+	if text := r.HTTP(); !strings.HasPrefix(text, "POST /%C3%A9?q=%C3%BC HTTP/1.1\n") {
+		t.Error(text)
+	}
+	if text := r.Curl(); !strings.Contains(text, "'https://hooks.example.com/%C3%A9?q=%C3%BC'") {
+		t.Error(text)
+	}
+}

@@ -223,14 +223,14 @@ func (p *Poster) Post(ctx context.Context, d *aftercallv1.Delivery, sub *subscri
 	}
 	headers := message.Headers(pr.additional)
 	report := &Report{
-		StartedAt: started, URL: sub.Endpoint, WebhookID: message.ID,
+		StartedAt: started, URL: webhook.AsSent(sub.Endpoint), WebhookID: message.ID,
 		Request: wire(webhook.Mask(headers)), RequestBytes: len(body), Traceparent: traceparent,
 	}
 	defer func() { report.trace(span, d, time.Now()) }()
 
 	watch := newStopwatch(ctx, timeoutOf(sub))
 	defer watch.stop()
-	request, err := retryablehttp.NewRequestWithContext(httptrace.WithClientTrace(watch.ctx, watch.trace()), http.MethodPost, sub.Endpoint, body)
+	request, err := retryablehttp.NewRequestWithContext(httptrace.WithClientTrace(watch.ctx, watch.trace()), http.MethodPost, report.URL, body)
 	if err != nil {
 		// The URL was valid when it was saved; a build with other rules saved it.
 		report.Answer = outcome.Answer{Class: aftercallv1.Attempt_ERROR_CLASS_PROTOCOL, Error: "The endpoint is not a URL that a request can be made to."}
