@@ -154,8 +154,14 @@ func (c *checker) routing() {
 	}
 	for _, cdr := range c.run.Acknowledged {
 		var got []string
-		if f := c.cdrs[Position{cdr.Topic, cdr.Partition, cdr.Offset}]; f != nil && f.event != nil && !f.event.duplicate {
-			for _, m := range f.event.matched {
+		if f := c.cdrs[Position{cdr.Topic, cdr.Partition, cdr.Offset}]; f != nil && f.event != nil {
+			e := f.event
+			if e.duplicate {
+				// A broker that died between writing and answering is sent it again, and
+				// acknowledges the second: it is the first that was matched.
+				e = c.byID[e.id]
+			}
+			for _, m := range e.matched {
 				got = append(got, m.subscription)
 			}
 		}

@@ -375,3 +375,20 @@ func TestTheFirstOffendersAreNamedAndAllAreCounted(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+func TestACDRThatItsBrokerAcknowledgedTheSecondTimeWasMatchedTheFirst(t *testing.T) {
+	p := run(t)
+	value := p.Acknowledged[0].Value
+	first, again := &aftercallv1.Position{Topic: topic.CDRQueue}, &aftercallv1.Position{Topic: topic.CDRQueue, Offset: 11}
+	p.Records = append(p.Records, &kgo.Record{Topic: topic.CDRQueue, Offset: 11, Value: value})
+	p.Acknowledged[0] = CDR{topic.CDRQueue, 0, 11, value}
+	p.produce(topic.Events, "evt_0", &aftercallv1.Event{EventId: "evt_0", EventType: topic.TypeQueue, CallId: "0", Position: again, Payload: value, DuplicateOf: first}, start)
+	if err := Check(&p.Run).Err(); err != nil {
+		t.Error(err)
+	}
+	// And when nobody was matched, it is missed all the same.
+	p.Wants = func(CDR) []string { return []string{"ok", "flaky", "third"} }
+	if err := Check(&p.Run).Err(); err == nil || !strings.Contains(err.Error(), topic.CDRQueue+"/0@11, third") {
+		t.Errorf("a webhook that did not get it: %v", err)
+	}
+}
