@@ -126,8 +126,11 @@ func (m Machine) load(ctx context.Context, r *Report) (settings, bool) {
 // adopt takes database and keyset from the data folder.
 func (m Machine) adopt(r *Report, s *settings) {
 	s.Kafka.Embedded, s.OpsListen = true, ""
-	if m.Listen != "" {
+	switch {
+	case m.Listen != "":
 		s.Listen = m.Listen
+	case m.api() != "" && !m.set("AFTERCALL_LISTEN"):
+		s.Listen = "" // it is asked where AFTERCALL_API says, and its port is its own affair
 	}
 	s.Database.URL = "sqlite:" + filepath.Join(m.Data, "aftercall.db")
 	key, err := os.ReadFile(filepath.Join(m.Data, "keyset.json"))

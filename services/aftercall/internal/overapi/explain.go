@@ -54,6 +54,14 @@ type (
 		Allowed int        `json:"attempts_allowed"`
 		Next    *time.Time `json:"next_attempt_at,omitempty"`
 		Reason  string     `json:"reason"`
+		// Deferrals are how often it was put off since its last attempt, or before
+		// it where nothing came since: as far as the history says, which names the
+		// first of several for one reason.
+		Deferrals int        `json:"deferrals"`
+		LastAt    *time.Time `json:"last_attempt_at,omitempty"`
+		UpdatedAt time.Time  `json:"updated_at"`
+		// counted says that Deferrals are all that there were.
+		counted bool
 	}
 	hook struct {
 		ID     string   `json:"id"`
@@ -241,12 +249,30 @@ func (c call) tellDelivery(p *page, d delivery) {
 	if d.Reason != "" {
 		text += ", " + d.Reason
 	}
+	text += d.putOff()
 	p.line("  - %s: %s %s%s (%s, %s)", d.Name, d.State, tries, text, d.ID, d.Cause)
 	for _, a := range c.Attempts {
 		if a.DeliveryID == d.ID {
 			p.line("      %s  try %d  %s  %s  %d ms  %s", a.StartedAt.Local().Format(time.DateTime), a.Attempt, a.Result, a.answer(), a.DurationMS, a.ID)
 		}
 	}
+}
+
+// putOff says how often and since when the delivery was put off without a try.
+func (d delivery) putOff() string {
+	times := "once"
+	if d.Deferrals > 1 {
+		times = fmt.Sprintf("%d times", d.Deferrals)
+	}
+	switch {
+	case d.Deferrals == 0 || d.UpdatedAt.IsZero():
+		return ""
+	case d.LastAt != nil && !d.UpdatedAt.After(*d.LastAt):
+		return ", put off " + times + " before that try"
+	case d.counted:
+		return ", put off " + times + " since " + d.UpdatedAt.Local().Format(time.DateTime)
+	}
+	return ", put off since " + d.UpdatedAt.Local().Format(time.DateTime) + " (the history names the first time alone)"
 }
 
 // why says what the router's decision means.

@@ -106,6 +106,7 @@ func (p *path) follow(ctx context.Context, s *scanner) error {
 		for i := range p.Deliveries {
 			d := &p.Deliveries[i]
 			d.State, d.Attempt, d.Allowed, d.Reason, d.Next = store.StateQueued, 0, 0, "", nil
+			d.Deferrals, d.LastAt, d.UpdatedAt, d.counted = 0, nil, time.Time{}, false
 		}
 		if err := s.read(ctx, topic.History, nil, p.history); err != nil {
 			return err
@@ -248,9 +249,11 @@ func (p *path) history(r *kgo.Record) {
 		}
 		p.Attempts = append(p.Attempts, a)
 		d.State, d.Attempt, d.Allowed, d.Reason, d.Next = a.State, a.Attempt, a.Allowed, m.GetStateReason(), at(m.GetNextAttemptAt())
+		d.Deferrals, d.LastAt, d.UpdatedAt, d.counted = int(m.GetDeferrals()), &a.StartedAt, a.StartedAt, true
 	case *aftercallv1.Deferral:
 		if d := p.find(m.GetDeliveryId()); d != nil && (d.State == store.StateQueued || d.State == store.StateWaiting) {
 			d.State, d.Reason, d.Next = store.StateWaiting, m.GetReason(), at(m.GetUntil())
+			d.Deferrals, d.UpdatedAt, d.counted = int(m.GetDeferrals()), m.GetAt().AsTime(), false
 		}
 	}
 }
@@ -274,6 +277,13 @@ func (p *path) waiting(r *kgo.Record) {
 	// One that was moved on stands there still.
 	if due := r.Timestamp.Add(dwell); due.After(time.Now()) && (d.Next == nil || due.After(*d.Next)) {
 		d.State, d.Reason, d.Next = store.StateWaiting, m.GetWaitReason(), &due
+		if n := int(m.GetDeferrals()); n > 0 {
+			// What stands in the topic has counted them all.
+			d.Deferrals, d.counted = n, true
+			if d.UpdatedAt.IsZero() {
+				d.UpdatedAt = r.Timestamp
+			}
+		}
 	}
 }
 

@@ -71,7 +71,9 @@ func told(t *testing.T, c kafka.Config) {
 	off := &aftercallv1.Deferral{DeliveryId: "dlv_bi", EventId: "evt_1", SubscriptionId: "sub_bi", Attempt: 1, Deferrals: 1, Reason: "breaker",
 		At: timestamppb.New(now.Add(-2 * time.Minute)), Until: timestamppb.New(now.Add(-time.Minute))}
 	kafkatest.Produce(t, c, record.New(topic.History, "dlv_bi", off, now))
-	kafkatest.Produce(t, c, record.New(topic.TierFor(12*time.Hour).Topic, "sub_bi/0", delivery("dlv_bi", "evt_1", "sub_bi", 2), now))
+	again := delivery("dlv_bi", "evt_1", "sub_bi", 2)
+	again.Deferrals = 3
+	kafkatest.Produce(t, c, record.New(topic.TierFor(12*time.Hour).Topic, "sub_bi/0", again, now))
 	kafkatest.Produce(t, c, record.New(topic.GivenUp, "sub_old/0", delivery("dlv_old", "evt_1", "sub_old", 9), now))
 }
 
@@ -119,7 +121,7 @@ func TestACallIsExplainedFromKafkaAloneWhenTheAPIIsAway(t *testing.T) {
 		if err := found.explain(&page, hooks); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"aftercall.cdr.queue/3@42", "CRM: delivered after 2 of 8", "BI: waiting with no attempt on record, next try", "OLD: given_up", "IVR: not sent: it does not have the event"} {
+		for _, want := range []string{"aftercall.cdr.queue/3@42", "CRM: delivered after 2 of 8", "BI: waiting with no attempt on record, next try", ", put off 3 times since ", "OLD: given_up", "IVR: not sent: it does not have the event"} {
 			if !strings.Contains(page.String(), want) {
 				t.Errorf("%q is missing in\n%s", want, page.String())
 			}

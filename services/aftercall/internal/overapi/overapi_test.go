@@ -109,7 +109,7 @@ func TestExplainNamesEverySubscriptionAndWhyNot(t *testing.T) {
 			ID: "evt_1", Type: "App.QueueWebhook", CallID: "c1\x1b[2J", OUPath: "Root/Sales", OccurredAt: at, Position: position{"aftercall.cdr.queue", 3, 42},
 			Decisions: []decision{{SubID: "s1", Name: "CRM", Outcome: "matched", DeliveryID: "dlv_1"}, {SubID: "s2", Name: "BI", Outcome: "filter_false"}},
 		}},
-		Deliveries: []delivery{{ID: "dlv_1", EventID: "evt_1", SubID: "s1", Name: "CRM", State: "waiting", Attempt: 1, Allowed: 8, Next: &at}, {ID: "dlv_2", EventID: "evt_1", SubID: "s5", Name: "New", State: "waiting", Next: &later}},
+		Deliveries: []delivery{{ID: "dlv_1", EventID: "evt_1", SubID: "s1", Name: "CRM", State: "waiting", Attempt: 1, Allowed: 8, Next: &at, Deferrals: 2, LastAt: &at, UpdatedAt: at}, {ID: "dlv_2", EventID: "evt_1", SubID: "s5", Name: "New", State: "waiting", Next: &later, Deferrals: 1, UpdatedAt: at}},
 		Attempts:   []attempt{{ID: "att_1", DeliveryID: "dlv_1", Attempt: 1, Result: "failed", Status: 503}},
 	}
 	hooks := []hook{{ID: "s1", Name: "CRM"}, {ID: "s2", Name: "BI"}, {ID: "s3", Name: "IVR only", Events: []string{"App.IvrWebhook"}}, {ID: "s4", Name: "Support", Events: []string{"App.QueueWebhook"}, Scope: "Root/Support"}}
@@ -117,7 +117,7 @@ func TestExplainNamesEverySubscriptionAndWhyNot(t *testing.T) {
 	if err := all.explain(&out, hooks); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"aftercall.cdr.queue/3@42", "evt_1", "CRM: waiting after 1 of 8 attempts, due since ", "New: waiting with no attempt on record, next try ", "503", "att_1", "BI: not sent: its filter says no", "IVR only: not sent: it does not have", "Support: not sent: \"Root/Sales\" is not within"} {
+	for _, want := range []string{"aftercall.cdr.queue/3@42", "evt_1", "CRM: waiting after 1 of 8 attempts, due since ", "New: waiting with no attempt on record, next try ", ", put off 2 times before that try (dlv_1", ", put off since " + at.Local().Format(time.DateTime) + " (the history names the first", "503", "att_1", "BI: not sent: its filter says no", "IVR only: not sent: it does not have", "Support: not sent: \"Root/Sales\" is not within"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
