@@ -117,6 +117,17 @@ func TestTheReferencesPageByAPI(t *testing.T) {
 		if tests = kafkatest.ReadAll(t, b.kafka, topic.CDRTest); header(tests[1], "aftercall-target") != s.ID {
 			t.Error("the test for one subscription does not name it")
 		}
+		// One that is named gets it without having the event, if it is active.
+		for active, expected := range map[string]int{"true": 1, "false": 0} {
+			var other struct{ ID string }
+			b.api("POST", "/subscriptions", `{"name":"Menu","endpoint":"https://receiver.example/ivr","active":`+active+`,"events":["App.IvrWebhook"]}`).want(t, http.StatusCreated).into(t, &other)
+			test.SubscriptionIDs = nil
+			b.api("POST", "/subscriptions/"+other.ID+"/test", "").want(t, http.StatusAccepted).into(t, &test)
+			if len(test.SubscriptionIDs) != expected || expected == 1 && test.SubscriptionIDs[0] != other.ID {
+				t.Errorf("the test of one that is active (%s) is expected at %v", active, test.SubscriptionIDs)
+			}
+			b.api("DELETE", "/subscriptions/"+other.ID, "", "If-Match", "*").want(t, http.StatusNoContent)
+		}
 
 		// See the attempt, resend it.
 		const cdr = `{"CallId":"c-1","CallerName":"Megan Bowen","CallerNumber":"+14255550100"}`

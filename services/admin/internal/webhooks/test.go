@@ -27,7 +27,7 @@ type Test struct {
 	// asked for by it.
 	EventID string `json:"event_id" doc:"The event it becomes: ask /deliveries and /attempts for it."`
 	// SubscriptionIDs are those that are expected to get it.
-	SubscriptionIDs []string `json:"subscription_ids" doc:"Active subscriptions that have App.TestWebhook, and so are expected to get it."`
+	SubscriptionIDs []string `json:"subscription_ids" doc:"Those that are expected to get it: the one that was named, if it is active, or all active ones that have App.TestWebhook."`
 }
 
 // Payload of App.TestWebhook.
@@ -113,8 +113,8 @@ func TestEventID(testID, eventType string) string {
 	return cdr.EventID(subscription.DefaultTenant, "", eventType, testID, "", nil)
 }
 
-// Testable are the active webhooks that have App.TestWebhook, or the one target
-// if it does.
+// Testable are the active webhooks that have App.TestWebhook, or the one target if
+// it is active: what is sent to it alone it gets whatever its event types are.
 func (s *Service) Testable(ctx context.Context, target string) ([]*subscription.Subscription, error) {
 	all, err := s.Store.Subscriptions(ctx, store.SubscriptionQuery{})
 	if err != nil {
@@ -122,7 +122,8 @@ func (s *Service) Testable(ctx context.Context, target string) ([]*subscription.
 	}
 	var out []*subscription.Subscription
 	for _, sub := range all {
-		if sub.Active && !sub.Deleted && wants(sub, topic.TypeTest) && (target == "" || target == sub.ID) {
+		wanted := sub.ID == target || target == "" && wants(sub, topic.TypeTest)
+		if sub.Active && !sub.Deleted && wanted {
 			out = append(out, sub)
 		}
 	}

@@ -27,8 +27,8 @@ func TestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test",
 		Short: "Send a test webhook and wait for the answers",
-		Long: `Sends the event App.TestWebhook to every active subscription that wants it, or to one
-that --subscription names, and waits for the first attempt of each.
+		Long: `Sends the event App.TestWebhook to every active subscription that has it, or to the one
+that --subscription names, whatever its events are, and waits for the first attempt of each.
 
 Exit status: 0 when all were delivered, 1 when one failed, did not come in time, or
 when there is no subscription to send to. The token needs the scope write.`,
@@ -53,6 +53,9 @@ when there is no subscription to send to. The token needs the scope write.`,
 			}
 			if err := c.Do(cmd.Context(), "POST", path, nil, &sent); err != nil {
 				return fmt.Errorf("sending the test webhook: %w", err)
+			}
+			if len(sent.Subscriptions) == 0 && subscription != "" {
+				return fmt.Errorf("subscription %s is not active: switch it on first", subscription)
 			}
 			if len(sent.Subscriptions) == 0 {
 				return fmt.Errorf("no active subscription has the event App.TestWebhook: add it to one, or name one with --subscription")
