@@ -4,7 +4,7 @@
 //
 //	aftercall.deliveries ─→ engine ─→ core (queues, fair shares) ─→ post ─→ endpoint
 //	        ↑                  │
-//	        │                  ├─→ aftercall.history               every attempt and deferral
+//	        │                  ├─→ aftercall.history               every attempt, and what is put off
 //	        │                  ├─→ …deliveries.delay.*             failed, to be tried again
 //	        │                  └─→ …deliveries.given-up            exhausted
 //	        └──── mover ←──────────  …deliveries.delay.*           when due

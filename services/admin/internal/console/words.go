@@ -139,6 +139,14 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f KiB", float64(n)/1024)
 }
 
+// soon is how far off a time to come is.
+func (c *Console) soon(t time.Time) string {
+	if s := span(t.Sub(c.Now())); s != "now" {
+		return "in " + s
+	}
+	return "now"
+}
+
 func (c *Console) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return fingerprints[name] },
@@ -170,16 +178,16 @@ func (c *Console) funcs() template.FuncMap {
 			if c.Now().Sub(t) > time.Minute {
 				return t.UTC().Format("15:04:05")
 			}
-			if s := span(t.Sub(c.Now())); s != "now" {
-				return "in " + s
-			}
-			return "now"
+			return c.soon(t)
 		},
+		"soon": c.soon,
+		// when a delivery goes out next. A time that has passed is not the whole truth:
+		// it was put off again, and history does not say each time until when.
 		"until": func(t time.Time) string {
-			if s := span(t.Sub(c.Now())); s != "now" {
-				return "in " + s
+			if c.Now().Sub(t) > time.Minute {
+				return "when the endpoint takes it"
 			}
-			return "now"
+			return c.soon(t)
 		},
 	}
 }

@@ -32,8 +32,8 @@ type Action struct {
 	Progress outcome.Progress
 	// Reason of a Divert or End.
 	Reason string
-	// Tier and Announce of a Divert: announced are the first one of a delivery
-	// and each change of reason.
+	// Tier and Announce of a Divert: announced are each change of reason, the first
+	// few in a row, and ever fewer of those that follow.
 	Tier     topic.Tier
 	Announce bool
 	// State that an End leaves the delivery in.

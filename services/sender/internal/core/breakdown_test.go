@@ -167,6 +167,35 @@ func TestAnEditFreesWhatARetryAfterHolds(t *testing.T) {
 	}
 }
 
+func TestHistoryFollowsADeliveryThatIsPutOffAgainAndAgain(t *testing.T) {
+	b := setup(t, Config{})
+	b.subscribe("a")
+	b.admit("a", 16)
+	b.breakDown()
+	next := &aftercallv1.Delivery{}
+	var announced []int
+	tier := time.Duration(0)
+	for n := 1; n <= 144; n++ { // three days of half hours
+		b.admit("a", 1, func(d *aftercallv1.Delivery) { d.Deferrals, d.WaitReason = next.GetDeferrals(), next.GetWaitReason() })
+		acts := b.act()[Divert]
+		if len(acts) != 1 {
+			t.Fatalf("%d put off", len(acts))
+		}
+		a := acts[0]
+		if a.Announce {
+			announced = append(announced, n)
+		} else if a.Tier.Dwell != tier {
+			t.Errorf("deferral %d waits %v, the one before %v, and history does not say so", n, a.Tier.Dwell, tier)
+		}
+		tier = a.Tier.Dwell
+		next = &aftercallv1.Delivery{Deferrals: a.Job.Delivery.GetDeferrals() + 1, WaitReason: a.Reason}
+		b.Settled(a.Job)
+	}
+	if tier != 30*time.Minute || fmt.Sprint(announced) != "[1 2 3 4 5 8 16 32 64 128]" {
+		t.Errorf("announced %v, the last waits %v", announced, tier)
+	}
+}
+
 func TestARateLimitPacesAndPutsTheRestOff(t *testing.T) {
 	b := setup(t, Config{})
 	b.subscribe("a")

@@ -179,6 +179,13 @@ func (c *Core) divert(j *Job, sub *subscription.Subscription, hold time.Duration
 	c.counters.Diverted++
 	c.act(Action{
 		Kind: Divert, Job: j, Subscription: sub, Progress: p, Reason: reason, Tier: tier,
-		Announce: j.Delivery.GetWaitReason() != reason,
+		Announce: j.Delivery.GetWaitReason() != reason || news(j.Delivery.GetDeferrals()+1),
 	})
 }
+
+// news says whether the nth deferral in a row is to be written down although its
+// reason is not new. The first ones, since each waits longer than the one before, so
+// that history says when a delivery is due; of those that follow, all in the longest
+// delay topic, ever fewer: of a delivery that is put off for days there shall be a
+// dozen, not hundreds.
+func news(n int32) bool { return n <= outcome.LongestDeferral+1 || n&(n-1) == 0 }

@@ -120,10 +120,10 @@ func Decide(a Answer, p Progress, now time.Time) Verdict {
 // the shortest fits: the delivery is expired.
 func Deferral(hold time.Duration, inARow int, p Progress, now time.Time) (topic.Tier, bool) {
 	i := 0
-	for i < longestDeferral && topic.Tiers[i].Dwell < hold {
+	for i < LongestDeferral && topic.Tiers[i].Dwell < hold {
 		i++
 	}
-	i = min(i+inARow, longestDeferral)
+	i = min(i+inARow, LongestDeferral)
 	deadline := p.FirstQueued.Add(p.Schedule.MaxAge)
 	for ; i >= 0; i-- {
 		if !now.Add(topic.Tiers[i].Dwell).After(deadline) {
@@ -140,7 +140,7 @@ func Deferral(hold time.Duration, inARow int, p Progress, now time.Time) (topic.
 // them be put off once more, until they are too old.
 func Paced(hold time.Duration, p Progress, now time.Time) (topic.Tier, bool) {
 	i := 0
-	for i < longestDeferral && topic.Tiers[i+1].Dwell <= hold {
+	for i < LongestDeferral && topic.Tiers[i+1].Dwell <= hold {
 		i++
 	}
 	deadline := p.FirstQueued.Add(p.Schedule.MaxAge)
@@ -152,8 +152,8 @@ func Paced(hold time.Duration, p Progress, now time.Time) (topic.Tier, bool) {
 	return topic.Tier{}, false
 }
 
-// longestDeferral is the index of the 30 m tier.
-const longestDeferral = 4
+// LongestDeferral is the index of the 30 m tier, the last that a deferral reaches.
+const LongestDeferral = 4
 
 // Expired says whether a delivery is too old for another try.
 func Expired(p Progress, now time.Time) bool {
