@@ -98,7 +98,9 @@ func TestARotatedSecretGoesOnSigningForADay(t *testing.T) {
 			return string(plain)
 		}
 		first := made.Secret
-		a := b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "").want(t, http.StatusOK)
+		// Without it a request that is repeated would end the receiver's secret.
+		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "").wantProblem(t, http.StatusPreconditionRequired, "if_match_required", "")
+		a := b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "", "If-Match", "*").want(t, http.StatusOK)
 		a.into(t, &made)
 		m := b.last(made.ID)
 		if _, err := webhook.ParseSecret(made.Secret); err != nil || made.Secret == first || open(secret.FieldSecret, m.GetSealedSecret()) != made.Secret || open(secret.FieldPreviousSecret, m.GetSealedPreviousSecret()) != first {
@@ -117,8 +119,8 @@ func TestARotatedSecretGoesOnSigningForADay(t *testing.T) {
 			t.Errorf("a brought secret answers %s", a.body)
 		}
 		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "", "If-Match", etag).wantProblem(t, http.StatusPreconditionFailed, "version_stale", "")
-		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", `{"signing_secret":"`+brought+`"}`).wantProblem(t, http.StatusUnprocessableEntity, "invalid", "/signing_secret")
-		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", `{"signing_secret":"whsec_x"}`).wantProblem(t, http.StatusUnprocessableEntity, "invalid_secret", "/signing_secret")
+		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", `{"signing_secret":"`+brought+`"}`, "If-Match", "*").wantProblem(t, http.StatusUnprocessableEntity, "invalid", "/signing_secret")
+		b.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", `{"signing_secret":"whsec_x"}`, "If-Match", "*").wantProblem(t, http.StatusUnprocessableEntity, "invalid_secret", "/signing_secret")
 		if b.audited("subscription.secret_rotated", made.ID) != 2 {
 			t.Error("who rotated is not kept")
 		}

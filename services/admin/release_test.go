@@ -201,7 +201,7 @@ func TestSecretsAreSealedAgainUnderANewPrimaryKey(t *testing.T) {
 		Secret string `json:"signing_secret"`
 	}
 	old.api("POST", "/subscriptions", `{"endpoint":"https://receiver.example/","events":["App.QueueWebhook"],"format":"abp","headers":[{"name":"X-Key","value":"k"}]}`).want(t, http.StatusCreated).into(t, &made)
-	old.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "").want(t, http.StatusOK).into(t, &made)
+	old.api("POST", "/subscriptions/"+made.ID+"/rotate-secret", "", "If-Match", "*").want(t, http.StatusOK).into(t, &made)
 	b := setup(t, old.db, with(after))
 	keys := b.deps.Keyset
 	kafkatest.WaitFor(t, "the secrets to be sealed again", func() bool {

@@ -39,18 +39,16 @@ func (a *API) care() {
 		})
 
 	route(a, access.Write, huma.Operation{OperationID: "rotateSecret", Method: http.MethodPost, Path: "/subscriptions/{id}/rotate-secret", Summary: "Rotate the signing secret", Tags: []string{"Subscriptions"},
-		Description: "The previous secret signs beside the new one for 24 hours; one before that ends now. A secret that is made is in this answer and nowhere else.", Errors: append([]int{http.StatusConflict, http.StatusPreconditionFailed}, errors...)},
+		Description: "The previous secret signs beside the new one for 24 hours; one before that ends now. A secret that is made is in this answer and nowhere else. If-Match keeps a request that is repeated from rotating twice.",
+		Errors:      append([]int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusPreconditionRequired}, errors...)},
 		func(ctx context.Context, in *struct {
 			SubscriptionID
-			Match string `header:"If-Match" doc:"Optional: the ETag that this is based on. With it, a request that is repeated does not rotate twice."`
-			Body  *webhooks.RotateInput
+			IfMatch
+			Body *webhooks.RotateInput
 		}) (*subscriptionAnswer, error) {
-			var v int64
-			if in.Match != "" {
-				var err error
-				if v, err = version(in.Match); err != nil {
-					return nil, err
-				}
+			v, err := version(in.Match)
+			if err != nil {
+				return nil, err
 			}
 			var input webhooks.RotateInput
 			if in.Body != nil {

@@ -91,7 +91,7 @@ func (m Machine) keys(ctx context.Context, r *Report, s settings, client *kgo.Cl
 	}
 	if len(damaged) > 0 {
 		r.add(CheckKeys, Fail, fmt.Sprintf("secrets of %d webhooks do not open although the key is there (first: %s)", len(damaged), damaged[0]),
-			"senders cannot sign for them", "rotate the secret of each on its page, or by the API: POST /api/v1/subscriptions/ID/rotate-secret")
+			"senders cannot sign for them", "rotate the secret of each on its page, or by the API: POST /api/v1/subscriptions/ID/rotate-secret with If-Match")
 	}
 	if older > 0 {
 		r.add(CheckKeys, Warn, fmt.Sprintf("%d of %d secrets are sealed with a key that is no longer the primary one", older, sealed),
