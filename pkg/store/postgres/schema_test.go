@@ -87,7 +87,7 @@ func TestThePublishersLockEndsWithItsConnection(t *testing.T) {
 		and objid = hashtext(current_schema())::bit(32)::bigint::oid`); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		release, ok, err := b.PublishLock(ctx)
 		if err != nil {

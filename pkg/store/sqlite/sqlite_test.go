@@ -20,12 +20,12 @@ func TestTheFileIsItsOwnersAndReopens(t *testing.T) {
 	ctx := context.Background()
 	// Characters that mean something in a URL mean nothing in a path.
 	path := filepath.Join(t.TempDir(), "a b", "st?re%20#1.db")
+	batch := storetest.BusyBatch(0, 5) // its hour does not end between the rounds
 	for round := range 2 {
 		db, err := sqlite.Open(ctx, path, sqlite.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		batch := storetest.BusyBatch(0, 5)
 		n, err := db.Project(ctx, batch)
 		if err != nil || n.Attempts != int64(5*(1-round)) {
 			t.Errorf("round %d: projected %+v: %v", round, n, err)
