@@ -18,8 +18,10 @@ func TestDevKilledAgainAndAgainLosesNothingAcknowledged(t *testing.T) {
 		produced := d.upstream.send(topic.CDRRecording, n, 600)
 		// Each time a little later in the work.
 		wait(t, "deliveries under load", func() bool { return d.receiver.delivered() > before+50+kill*60 })
-		// A commit waits for the disk here, a quarter of a second at the longest.
-		limit += inFlight + int(float64(rate(d.receiver.log()))*(2*commitEvery).Seconds())
+		// A commit waits for the disk here: once more as long between two of them.
+		p.ops = d.console
+		most := rate(d.receiver.log())
+		limit += bound(t, p, most) + int(float64(most)*commitEvery.Seconds())
 		p.kill()
 		p = d.begin()
 		d.ready(p)

@@ -104,9 +104,7 @@ func TestAReplayWhoseRunnerIsKilledSendsEachOnceMoreAndNothingThatWaits(t *testi
 // active switches one on or off.
 func (a *api) active(id string, on bool) {
 	a.t.Helper()
-	if status := a.do(http.MethodPatch, "/subscriptions/"+id, map[string]any{"active": on}, nil); status != http.StatusOK {
-		a.t.Fatalf("switching was answered %d", status)
-	}
+	a.change(id, map[string]any{"active": on})
 }
 
 // resendAsNew resends one delivery under a webhook-id of its own, and looks at its
