@@ -284,7 +284,7 @@ func TestAPortThatAftercallHoldsIsNoFault(t *testing.T) {
 	d.environ["AFTERCALL_LISTEN"] = strings.TrimPrefix(d.environ["AFTERCALL_PUBLIC_URL"], "http://")
 	delete(d.environ, "AFTERCALL_PUBLIC_URL")
 	r := d.look()
-	if r.Count(Fail) != 0 || !r.Has(CheckAdmin, OK) || !strings.Contains(r.text(), "is held by Aftercall itself") {
+	if r.Count(Fail) != 0 || !r.Has(CheckAdmin, OK) || !strings.Contains(r.text(), "(AFTERCALL_LISTEN) is held by Aftercall itself") {
 		t.Errorf("%s", r.text())
 	}
 }

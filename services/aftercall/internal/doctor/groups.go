@@ -42,6 +42,9 @@ func (m Machine) groups(ctx context.Context, r *Report, s settings) {
 		case members[group] == 0:
 			r.add(CheckGroups, Warn, fmt.Sprintf("nobody works in %s", group), "nothing waits for it yet; what comes will", do)
 		default:
+			if records[group] > 0 && group != topic.GroupMover {
+				waits += " (at rest the end of a transaction may stay in each partition)"
+			}
 			r.ok(CheckGroups, "%s: %d members, %d %s", group, members[group], records[group], waits)
 		}
 	}

@@ -64,14 +64,18 @@ func local(addr string) string {
 // port looks whether a service can listen, or does. It answers whether Aftercall
 // is there.
 func (m Machine) port(ctx context.Context, r *Report, variable, addr string) bool {
-	if addr == "" {
+	if addr == "" || addr == config.None {
 		return false
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
+	of := variable
+	if !m.set(variable) {
+		of = "the default of " + variable
+	}
 	if err == nil {
 		_ = ln.Close()
-		r.ok(CheckPorts, "%s (%s) is free", addr, variable)
+		r.ok(CheckPorts, "%s (%s) is free", addr, of)
 		return false
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) {
@@ -88,7 +92,7 @@ func (m Machine) port(ctx context.Context, r *Report, variable, addr string) boo
 			fmt.Sprintf("find it with ss -ltnp 'sport = :%s' and end it, or set %s to another port", portOf(addr), variable))
 		return false
 	default:
-		r.ok(CheckPorts, "%s (%s) is held by Aftercall itself", addr, variable)
+		r.ok(CheckPorts, "%s (%s) is held by Aftercall itself", addr, of)
 	}
 	return true
 }

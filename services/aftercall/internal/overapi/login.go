@@ -34,7 +34,7 @@ token needs the scope admin. Whoever has the link can use it: do not pass it on.
 				return fmt.Errorf("making a login link: %w", err)
 			}
 			return tell(cmd.OutOrStdout(), map[string]any{"url": c.Base() + link.Path, "expires_at": link.ExpiresAt}, func(out io.Writer) error {
-				_, err := fmt.Fprintf(out, "%s\nOpens the console once, until %s.\n", c.Base()+link.Path, link.ExpiresAt.Local().Format(time.TimeOnly))
+				_, err := fmt.Fprintf(out, "%s\nOpens the console once, until %s.\n", c.Base()+link.Path, link.ExpiresAt.Local().Format(time.DateTime))
 				return err
 			})
 		},
