@@ -64,7 +64,7 @@ func local(addr string) string {
 // port looks whether a service can listen, or does. It answers whether Aftercall
 // is there.
 func (m Machine) port(ctx context.Context, r *Report, variable, addr string) bool {
-	if addr == "" || addr == config.None {
+	if addr == "" {
 		return false
 	}
 	var lc net.ListenConfig
