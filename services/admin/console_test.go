@@ -96,7 +96,7 @@ func TestTheReferencesPageByForms(t *testing.T) {
 			t.Error("a filter that nothing matches does not say so")
 		}
 		one := br.get("/attempts/"+attemptID).want(t, http.StatusOK)
-		for _, text := range []string{"receiver.example answered 503 Service Unavailable after 84 ms", "Retry-After: 5", "X-Api-Key: [masked]", "busy &lt;b&gt;now&lt;/b&gt;", "aftercall.cdr.queue p0 @7"} {
+		for _, text := range []string{"receiver.example answered 503 Service Unavailable after 84 ms", "Retry-After: 5", "X-Api-Key: [masked]", "busy &lt;b&gt;now&lt;/b&gt;", "aftercall.cdr.queue p0 @7", ">router 1000 ms<", ">sender sender-0 84 ms<", ">recorded 916 ms<", "Copy link"} {
 			if !strings.Contains(one.body, text) {
 				t.Errorf("the attempt does not show %q", text)
 			}

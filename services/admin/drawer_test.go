@@ -29,7 +29,7 @@ func TestTheDrawerOfATestIsItsPageWithoutTheFrame(t *testing.T) {
 		}
 	}
 	added := beside("/webhooks/" + id + "/add-test")
-	for _, text := range []string{"queued", "not routed yet", "receiver.example", `data-page="/tests/`, "to=" + id} {
+	for _, text := range []string{"queued", "not routed yet", "receiver.example", "data-soon", `data-page="/tests/`, "to=" + id} {
 		if !strings.Contains(added.body, text) {
 			t.Errorf("once the event is added it does not say %q: %s", text, added.body)
 		}

@@ -48,9 +48,11 @@ type attemptPage struct {
 	Truncated, Open                                  bool
 	Stream, Since                                    string
 	Payload                                          payloadView
-	Path                                             []place
-	Signature                                        *signatureView
-	Compare                                          *compareView
+	// Way is the path in short: where it stood, who had it, for how long.
+	Way       []string
+	Path      []place
+	Signature *signatureView
+	Compare   *compareView
 	// Raw is what the API answers.
 	Raw string
 }
@@ -88,7 +90,7 @@ func (c *Console) showAttempt(w http.ResponseWriter, r *http.Request) error {
 	page.Response = response(a)
 	page.Payload = c.payloadOf(r, a.EventID, false)
 	page.Curl = curl(a, page.Payload)
-	page.Path = c.path(r, a)
+	page.Way, page.Path = c.path(r, a)
 	// The live region shows none of what follows.
 	if r.Header.Get("Aftercall-Fragment") == "" {
 		if page.Signature, err = c.signature(r.Context(), a); err != nil {
@@ -212,20 +214,33 @@ func shown(b []byte) string {
 	return fmt.Sprintf("(%s that are not text)", bytesText(int64(len(b))))
 }
 
-// path is the way it took, by coordinates.
-func (c *Console) path(r *http.Request, a *store.AttemptDetail) []place {
-	var out []place
+// path is the way it took, by coordinates: in short, and in full.
+func (c *Console) path(r *http.Request, a *store.AttemptDetail) (way []string, out []place) {
+	step := func(text, who string, took time.Duration, known bool) {
+		if who != "" && known {
+			who += " " + duration(took)
+		}
+		for _, s := range []string{text, who} {
+			if s != "" {
+				way = append(way, s)
+			}
+		}
+	}
 	add := func(name, text string) {
 		if text != "" {
 			out = append(out, place{name, text})
 		}
 	}
 	if e, err := c.Store.Event(r.Context(), a.EventID); err == nil {
+		step(position(e.Position), "router", e.RoutedAt.Sub(e.ProducedAt), !e.RoutedAt.IsZero() && !e.ProducedAt.IsZero())
 		add("CDR read at", position(e.Position))
 		if !e.RoutedAt.IsZero() {
 			add("Routed at", e.RoutedAt.UTC().Format("15:04:05.000 UTC"))
 		}
 	}
+	took := time.Duration(a.DurationMS) * time.Millisecond
+	step(position(a.Position), strings.TrimSpace("sender "+a.Sender), took, a.RequestURL != "")
+	step(position(a.Record), "recorded", a.RecordedAt.Sub(a.StartedAt.Add(took)), !a.RecordedAt.IsZero())
 	add("Delivery read at", position(a.Position))
 	add("Sender", a.Sender)
 	add("Record of this attempt", position(a.Record))
@@ -234,7 +249,7 @@ func (c *Console) path(r *http.Request, a *store.AttemptDetail) []place {
 	}
 	add("Delivery", a.DeliveryID)
 	add("Event, webhook-id", a.EventID)
-	return out
+	return way, out
 }
 
 type payloadView struct {

@@ -62,8 +62,10 @@ type testPage struct {
 	TestID, Again, NoneTitle, Hint string
 	// Type is what was sent; To is who gets it, when it is a sample.
 	Type, To string
-	// Page is where the region is, whatever page it stands beside.
+	// Page is where the region is, whatever page it stands beside; Soon says that a
+	// line waits to be routed, which no stream tells.
 	Page          string
+	Soon          bool
 	Live          liveness
 	Stream, Since string
 	Rows          []testRow
@@ -154,7 +156,7 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 		line := row(s)
 		line.State, line.What = deliveryState(store.StateQueued, ""), "not routed yet"
 		page.Rows = append(page.Rows, line)
-		open = true
+		open, page.Soon = true, true
 	}
 	if len(page.Rows) == 0 && !sample {
 		for _, s := range all {

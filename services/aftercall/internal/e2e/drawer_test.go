@@ -36,7 +36,7 @@ func TestATestOpensBesideThePageFillsLiveAndGivesTheFocusBack(t *testing.T) {
 	defer free()
 	endpoint := strings.TrimPrefix(receiver.URL, "http://") + "/held"
 	b.do(chromedp.Navigate(console+"/webhooks/new"), chromedp.SetValue("#endpoint", receiver.URL+"/held", chromedp.ByQuery),
-		chromedp.Evaluate(`document.querySelectorAll("input[name=events]").forEach(e => e.checked = e.value == "App.TestWebhook")`, nil))
+		chromedp.Evaluate(`document.getElementById("timeout").value = "25s"; document.querySelectorAll("input[name=events]").forEach(e => e.checked = e.value == "App.TestWebhook")`, nil))
 	b.press("Save")
 	b.sees("whsec_")
 

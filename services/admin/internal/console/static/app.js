@@ -22,6 +22,7 @@ function pageOf(region) {
 function replace(region, fresh) {
   region.replaceChildren(...fresh.childNodes);
   if (!fresh.hasAttribute("data-live")) region.removeAttribute("data-live");
+  region.toggleAttribute("data-soon", fresh.hasAttribute("data-soon"));
   if (fresh.hasAttribute("data-ended")) ended();
 }
 
@@ -31,7 +32,7 @@ function ended() {
   for (const offer of document.querySelectorAll("main [data-while-open]")) {
     const held = offer.contains(document.activeElement);
     offer.remove();
-    if (held) document.querySelector("main .head .actions button")?.focus();
+    if (held) document.querySelector("main .head .actions button.primary")?.focus();
   }
 }
 
@@ -68,23 +69,25 @@ async function live(region) {
 }
 for (const region of document.querySelectorAll("[data-live][id]")) live(region);
 
+// What a button copies: the text of an element, or the address of this page.
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = event.target.closest("[data-copy], [data-copy-link]");
   if (!button) return;
   event.preventDefault();
-  const from = document.getElementById(button.dataset.copy);
-  if (!from) return;
+  const link = button.hasAttribute("data-copy-link");
+  const from = link ? null : document.getElementById(button.dataset.copy);
+  if (!from && !link) return;
   const before = button.textContent;
   try {
-    await navigator.clipboard.writeText(from.textContent.trim());
+    await navigator.clipboard.writeText(link ? location.href.replace(/#.*/, "") : from.textContent.trim());
     button.textContent = "Copied";
   } catch {
-    document.getSelection().selectAllChildren(from);
-    button.textContent = "Selected: press Ctrl+C";
+    if (from) document.getSelection().selectAllChildren(from);
+    button.textContent = from ? "Selected: press Ctrl+C" : "Copy it from the address bar";
   }
   setTimeout(() => { button.textContent = before; }, 2000);
 });
-for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+for (const button of document.querySelectorAll("[data-copy], [data-copy-link]")) button.hidden = false;
 
 // Forms that say so submit when a choice changes.
 document.addEventListener("change", (event) => {

@@ -56,6 +56,8 @@ async function send(form, submitter) {
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form[data-drawer]") || event.defaultPrevented) return;
+  // On the page of a test the next one is a page as well.
+  if (!drawer.open && document.getElementById("test")) return;
   event.preventDefault();
   if (!drawer.open) {
     opener = event.submitter || document.activeElement;

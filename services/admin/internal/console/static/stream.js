@@ -112,7 +112,8 @@ class Stream {
 }
 
 const followEvery = 1000;
-const followSlowly = 15_000; // for what no stream tells: "in 5 s", queued
+const followSlowly = 15_000; // for what no stream tells, as "in 5 s"
+const followSoon = 2000; // where the region waits for such a thing: to be routed
 
 // follow shows a region without rows of its own anew when its stream says so, at
 // most once a second.
@@ -127,7 +128,7 @@ function follow(region) {
     }
     if (!stream.source) return;
     const age = Date.now() - renewed;
-    if (!(dirty && age >= followEvery) && age < followSlowly) return;
+    if (!(dirty && age >= followEvery) && age < (region.hasAttribute("data-soon") ? followSoon : followSlowly)) return;
     dirty = false;
     renewed = Date.now();
     if (!(await stream.renew())) dirty = true;
