@@ -152,6 +152,7 @@ func (l *Loop) session(ctx context.Context) error {
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.OnPartitionsRevoked(revoked.note),
 		kgo.OnPartitionsLost(revoked.note),
+		kafka.Markers(),
 	)
 	if err := l.takeOver(polling); err != nil {
 		if cause := context.Cause(polling); cause != nil {
@@ -191,7 +192,7 @@ func (l *Loop) session(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if records := fetches.Records(); len(records) > 0 {
+		if records := kafka.Data(fetches.Records()); len(records) > 0 {
 			ok, err := l.batch(session, &revoked, records)
 			if err != nil {
 				return err

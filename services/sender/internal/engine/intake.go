@@ -65,7 +65,9 @@ func (e *Engine) waitForRoom(ctx context.Context) bool {
 
 func (e *Engine) admit(fetches kgo.Fetches) {
 	jobs := make([]*core.Job, 0, fetches.NumRecords())
-	fetches.EachRecord(func(r *kgo.Record) { jobs = append(jobs, e.open(r)) })
+	for _, r := range kafka.Data(fetches.Records()) {
+		jobs = append(jobs, e.open(r))
+	}
 	if len(jobs) == 0 {
 		return
 	}
