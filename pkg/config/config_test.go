@@ -213,3 +213,23 @@ func TestASettingSaysWhereItCameFrom(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+func TestAnEmptyAddressOfMetricsIsNone(t *testing.T) {
+	type service struct {
+		OpsListen string `env:"OPS_LISTEN" envDefault:"127.0.0.1:9100"`
+	}
+	file := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{
+		"HOME=/root": "127.0.0.1:9100", "AFTERCALL_OPS_LISTEN=": "none", "AFTERCALL_OPS_LISTEN=none": "none",
+		"AFTERCALL_OPS_LISTEN=:1": ":1", "AFTERCALL_OPS_LISTEN_FILE=" + file: "none",
+	} {
+		var cfg service
+		all, err := config.Effectives(&cfg, config.WithEnviron([]string{setting}))
+		if err != nil || cfg.OpsListen != want || (all[0].From == config.FromDefault) != (setting == "HOME=/root") {
+			t.Errorf("%s: %+v %+v %v", setting, cfg, all, err)
+		}
+	}
+}

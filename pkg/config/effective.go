@@ -43,7 +43,7 @@ func Effectives(cfg any, opts ...Option) ([]Effective, error) {
 		_, own := variable(f.name + "_FILE")
 		switch given, set := environ[f.name]; {
 		// The library takes the default for an empty variable too.
-		case set && (given != "" || f.fallback == ""):
+		case set && (given != "" || f.fallback == "" || v.Empty != ""):
 			e.From = FromEnvironment
 		case inFile && !own:
 			e.From, e.File = FromFile, path

@@ -121,6 +121,12 @@ func resolve(environ map[string]string) (map[string]string, []error) {
 		}
 		values[base] = strings.TrimRight(string(content), "\r\n")
 	}
+	for name, value := range values {
+		// The library takes an empty value for none at all, and so for the default.
+		if v, _ := variable(name); value == "" && v.Empty != "" {
+			values[name] = v.Empty
+		}
+	}
 	return values, errs
 }
 

@@ -21,7 +21,12 @@ type Variable struct {
 	Text    string // what it does, in a sentence or two, for docs/configuration.md
 	Example string
 	Mask    Mask
+	// Empty is what an empty value stands for where that is not the default.
+	Empty string
 }
+
+// None is an address where nothing listens.
+const None = "none"
 
 // variables are all that any service knows, in the order of the documentation.
 var variables = []Variable{
@@ -66,8 +71,8 @@ var variables = []Variable{
 		Text: "Address under which people reach the console, as it stands in links."},
 	{Name: "AFTERCALL_PPROF_LISTEN", Example: "127.0.0.1:6060",
 		Text: "Loopback address of Go's profiles (/debug/pprof/); empty for none. Other addresses are refused."},
-	{Name: "AFTERCALL_OPS_LISTEN", Example: "0.0.0.0:9100",
-		Text: "Address of /livez, /readyz and /metrics; empty for none. It asks for no token: keep it inside."},
+	{Name: "AFTERCALL_OPS_LISTEN", Example: "0.0.0.0:9100", Empty: None,
+		Text: "Address of /livez, /readyz and /metrics; empty, or none, for none. It asks for no token: keep it inside."},
 
 	// Who this is.
 	{Name: "AFTERCALL_INSTANCE", Example: "router-0",

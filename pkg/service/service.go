@@ -49,7 +49,8 @@ type Process struct {
 
 // Settings are those of the process itself, common to all services.
 type Settings struct {
-	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`
+	LogLevel string `env:"LOG_LEVEL" envDefault:"info"`
+	// OpsListen is an address, or config.None.
 	OpsListen string `env:"OPS_LISTEN" envDefault:"127.0.0.1:9100"`
 	// PprofListen is a loopback address; empty for no profiles.
 	PprofListen string `env:"PPROF_LISTEN"`
@@ -124,16 +125,15 @@ func Start[C any](ctx context.Context, name string, args, environ []string, stdo
 	}
 	defer closeTracer(tracer, log)
 	p := Process{
-		Logger:     log.Named(name),
-		Tracer:     tracer,
-		Registry:   telemetry.NewRegistry(name),
-		Health:     lifecycle.NewHealth(),
-		Version:    telemetry.Version(),
-		OpsAddress: cfg.OpsListen,
+		Logger:   log.Named(name),
+		Tracer:   tracer,
+		Registry: telemetry.NewRegistry(name),
+		Health:   lifecycle.NewHealth(),
+		Version:  telemetry.Version(),
 	}
 	// Open before anything else starts, so that a busy port is known at once.
 	ops := func(ctx context.Context) error { return lifecycle.ServeOps(ctx, "", p.Health, p.Registry) }
-	if cfg.OpsListen != "" {
+	if cfg.OpsListen != config.None {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, "tcp", cfg.OpsListen)
 		if err != nil {

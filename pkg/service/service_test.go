@@ -97,6 +97,24 @@ func TestAServiceAnswersHealthAndEndsCleanlyByASignal(t *testing.T) {
 	}
 }
 
+func TestAProcessListensNowhereWhenAskedTo(t *testing.T) {
+	done := errors.New("done")
+	for _, value := range []string{"", "none"} {
+		said := "not run"
+		environ := []string{"AFTERCALL_BROKERS=a:1", "AFTERCALL_OPS_LISTEN=" + value}
+		_, _, stderr := begin(t, nil, environ, func(_ context.Context, _ settings, p Process) error {
+			said = p.OpsAddress
+			return done
+		})
+		if said != "" || !strings.Contains(stderr, done.Error()) {
+			t.Errorf("%q: listens at %q: %s", value, said, stderr)
+		}
+		if status, _, stderr := begin(t, []string{"health"}, environ, never); status != 2 || !strings.Contains(stderr, "nothing answers there") {
+			t.Errorf("%q: health: %d %s", value, status, stderr)
+		}
+	}
+}
+
 func TestProfilesAreServedOnALoopbackAddressOnly(t *testing.T) {
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	asked := errors.New("asked for all")

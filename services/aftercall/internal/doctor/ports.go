@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aftercall/aftercall/pkg/config"
 )
 
 const patience = 5 * time.Second
@@ -64,7 +66,7 @@ func local(addr string) string {
 // port looks whether a service can listen, or does. It answers whether Aftercall
 // is there.
 func (m Machine) port(ctx context.Context, r *Report, variable, addr string) bool {
-	if addr == "" {
+	if addr == "" || addr == config.None {
 		return false
 	}
 	var lc net.ListenConfig
