@@ -78,12 +78,16 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err != nil {
 		return err
 	}
-	subscriptions, err := feed.New(cfg.Kafka, nil)
+	poster := post.New(deps.Transport, deps.Keyset, deps.Version)
+	poster.Tracer = deps.Tracer
+	subscriptions, err := feed.New(cfg.Kafka, func(s *subscription.Subscription) {
+		if s.Deleted {
+			poster.Forget(s.ID)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	poster := post.New(deps.Transport, deps.Keyset, deps.Version)
-	poster.Tracer = deps.Tracer
 	meter := engine.NewMeter(deps.Registry)
 	instance := ""
 	if cfg.StaticInstance {

@@ -52,7 +52,8 @@ type Poster struct {
 	client  *retryablehttp.Client
 	opener  Opener
 	version string
-	ready   sync.Map // subscription id → *prepared
+	// ready are subscription id → *prepared, nil of one that is deleted.
+	ready sync.Map
 }
 
 // New returns a poster on a transport that connects only where it may.
@@ -90,8 +91,9 @@ func (p *Poster) Prepare(sub *subscription.Subscription) error {
 }
 
 func (p *Poster) prepare(sub *subscription.Subscription) (*prepared, error) {
-	if v, ok := p.ready.Load(sub.ID); ok && v.(*prepared).version == sub.Version {
-		return v.(*prepared), nil
+	known, met := p.ready.Load(sub.ID)
+	if have, _ := known.(*prepared); have != nil && have.version == sub.Version {
+		return have, nil
 	}
 	pr := &prepared{version: sub.Version, until: sub.PreviousSecretUntil}
 	for _, h := range sub.Headers {
@@ -119,9 +121,18 @@ func (p *Poster) prepare(sub *subscription.Subscription) (*prepared, error) {
 		}
 		pr.abp = string(plain)
 	}
-	p.ready.Store(sub.ID, pr)
+	switch {
+	case !met:
+		p.ready.LoadOrStore(sub.ID, pr)
+	case known != (*prepared)(nil):
+		p.ready.CompareAndSwap(sub.ID, known, pr)
+	}
 	return pr, nil
 }
+
+// Forget drops what was opened for a subscription that is deleted. A request that is
+// being prepared meanwhile keeps nothing of it either.
+func (p *Poster) Forget(subscriptionID string) { p.ready.Store(subscriptionID, (*prepared)(nil)) }
 
 func (p *Poster) secret(id, field string, sealed []byte) ([]byte, error) {
 	plain, err := p.open(id, field, sealed)
