@@ -46,7 +46,7 @@ type PutOffRow struct {
 // GroupLag is a consumer group.
 type GroupLag struct {
 	Group string `json:"group"`
-	Lag   *int64 `json:"lag,omitempty" doc:"Records behind; missing when it is not known."`
+	Lag   *int64 `json:"lag,omitempty" doc:"Records behind; missing when it is not known. At rest the end of a transaction may stay in each partition."`
 }
 
 // StuckTopic is a topic whose last stable offset stands still.

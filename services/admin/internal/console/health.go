@@ -80,7 +80,7 @@ func (c *Console) showHealth(w http.ResponseWriter, r *http.Request) error {
 			if g.Lag > 0 {
 				row.State = state{"looks after what waits", "ok", "clock"}
 			}
-		case g.Lag > 0:
+		case g.Behind():
 			row.State = state{"behind", "wait", "clock"}
 		}
 		page.Groups = append(page.Groups, row)

@@ -24,7 +24,12 @@ type Group struct {
 	Name  string
 	Lag   int64
 	Known bool
+	// Markers are how many of Lag the ends of transactions may be.
+	Markers int64
 }
+
+// Behind says that there is more than ends of transactions to read.
+func (g Group) Behind() bool { return g.Known && g.Lag > g.Markers }
 
 // Stuck is a topic whose last stable offset stands still.
 type Stuck struct {
@@ -76,7 +81,7 @@ func Read(ctx context.Context, db *store.DB, last *watch.Last, now time.Time) (R
 	reading, measured := last.Get(now)
 	for _, name := range watch.Groups() {
 		lag, known := reading.Lags[name]
-		r.Groups = append(r.Groups, Group{Name: name, Lag: lag, Known: known && measured})
+		r.Groups = append(r.Groups, Group{Name: name, Lag: lag, Known: known && measured, Markers: reading.Markers[name]})
 	}
 	if measured {
 		for _, name := range slices.Sorted(maps.Keys(reading.Stuck)) {

@@ -11,6 +11,9 @@ type Reading struct {
 	At time.Time
 	// Lags are records behind, by group.
 	Lags map[string]int64
+	// Markers are how many of them the ends of transactions may be: one of each
+	// partition, which nobody reads and which stays behind in a topic at rest.
+	Markers map[string]int64
 	// Stuck is how long a topic's last stable offset has stood still.
 	Stuck map[string]time.Duration
 }

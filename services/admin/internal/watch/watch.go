@@ -68,7 +68,7 @@ func New(c kafka.Config, reg prometheus.Registerer, logger *zap.Logger) (*Watch,
 	f := promauto.With(reg)
 	return &Watch{
 		admin: kadm.NewClient(client), client: client, logger: logger, stops: map[partition]stop{},
-		lag:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "aftercall_group_lag_records", Help: "Records that a consumer group has not committed yet, over all its topics."}, []string{"group"}),
+		lag:   f.NewGaugeVec(prometheus.GaugeOpts{Name: "aftercall_group_lag_records", Help: "Records that a consumer group has not committed yet, over all its topics; at rest the end of a transaction may stay in each partition."}, []string{"group"}),
 		stuck: f.NewGaugeVec(prometheus.GaugeOpts{Name: "aftercall_last_stable_offset_stuck_seconds", Help: "How long the last stable offset of a topic's worst partition has stood still with records behind it."}, []string{"topic"}),
 	}, nil
 }
@@ -94,7 +94,7 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) Measure(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	r := Reading{At: now, Lags: map[string]int64{}, Stuck: map[string]time.Duration{}}
+	r := Reading{At: now, Lags: map[string]int64{}, Markers: map[string]int64{}, Stuck: map[string]time.Duration{}}
 	err := errors.Join(w.lags(ctx, r), w.stable(ctx, now, r))
 	w.Last.put(r)
 	return err
@@ -120,6 +120,9 @@ func (w *Watch) lags(ctx context.Context, r Reading) error {
 		default:
 			w.lag.WithLabelValues(group).Set(float64(l.Lag.Total()))
 			r.Lags[group] = l.Lag.Total()
+			for _, partitions := range l.Lag {
+				r.Markers[group] += int64(len(partitions))
+			}
 		}
 	}
 	return errors.Join(faults...)

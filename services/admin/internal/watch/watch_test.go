@@ -97,6 +97,48 @@ func TestAGroupThatComesLaterIsMeasuredLikeTheOthers(t *testing.T) {
 	}
 }
 
+func TestTheEndOfATransactionIsNoRecordThatAGroupIsBehindFor(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.client.Close()
+	w.Last = &Last{}
+	router := kafkatest.Client(t, c, kgo.TransactionalID("router"))
+	for read := range int64(2) {
+		if err := router.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: topic.Deliveries, Key: []byte("sub_1/0"), Value: []byte("x")}
+		if err := router.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := router.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+		if read == 0 {
+			committed := kadm.Offsets{}
+			committed.AddOffset(r.Topic, r.Partition, r.Offset+1, -1)
+			if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), topic.GroupSender, committed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Measure(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		ends, err := w.admin.ListEndOffsets(t.Context(), topic.Deliveries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A marker, and then the second record with its own.
+		reading, _ := w.Last.Get(time.Now())
+		if lag, markers := reading.Lags[topic.GroupSender], reading.Markers[topic.GroupSender]; lag != 1+2*read || markers != int64(len(ends[topic.Deliveries])) {
+			t.Errorf("after %d further records: %d behind, of which %d may be markers", read, lag, markers)
+		}
+	}
+}
+
 func TestAnOpenTransactionStopsTheLastStableOffset(t *testing.T) {
 	b := kafkatest.Start(t)
 	c := b.Config()

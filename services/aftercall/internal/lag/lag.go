@@ -100,8 +100,8 @@ func Command() *cobra.Command {
 		Short: "Show how far router, senders and projector are behind, and what waits",
 		Long: `Shows of each consumer group and topic how many records are not committed yet, and
 how many members the group has. Of the delay topics (aftercall-mover) these are the
-deliveries that wait for their next attempt; markers of transactions count, so that a
-quiet topic may show one or two.
+deliveries that wait for their next attempt. At rest the end of a transaction may stay
+in each partition: it counts as a record.
 
 Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and SASL.`,
 		Example: `  aftercall lag
