@@ -111,7 +111,7 @@ func (d *DB) Close() error {
 
 // Project writes a batch and moves its offsets, in one transaction. It answers
 // ErrOffsetMoved when an offset was not where the batch says, and
-// ErrUnstorable when the database refuses a value; in both cases, and in any
+// ErrUnstorable when the database refuses a value, ErrNoRoom when its disk is full; in these cases, and in any
 // other error, nothing of the batch is written. What was erased is left out.
 func (d *DB) Project(ctx context.Context, b *Batch) (Projected, error) {
 	with := *b

@@ -28,4 +28,7 @@ var (
 	// ErrUnstorable says that the database refuses what one of the rows holds,
 	// and would refuse it again: trying again without that row is the way on.
 	ErrUnstorable = errors.New("the database refuses a value")
+	// ErrNoRoom says that the disk of the database is full: the same is stored when
+	// there is room again.
+	ErrNoRoom = errors.New("the database's disk is full: make room there; nothing is lost, what is to be stored waits in Kafka, and webhooks go out meanwhile")
 )

@@ -49,11 +49,16 @@ func (e *engine) project(ctx context.Context, b *store.Batch) (store.Projected, 
 		}
 		n, err = e.write(ctx, rows, b.Eraser)
 	}
-	if refused(err) {
+	switch {
+	case refused(err):
 		err = fmt.Errorf("%w: %w", store.ErrUnstorable, err)
+	case code(err) == diskFull:
+		err = fmt.Errorf("%w: %w", store.ErrNoRoom, err)
 	}
 	return n, err
 }
+
+const diskFull = "53100"
 
 const noPartition = "23514"
 

@@ -109,7 +109,7 @@ func (s *session) tryUntil(ctx context.Context, b *store.Batch) error {
 		done, err := s.store.Project(ctx, b)
 		switch {
 		case err == nil:
-			s.database(nil)
+			s.wrote(nil)
 			s.metrics.projected(done, b.Len(), time.Since(start))
 			for _, o := range b.Offsets {
 				p := partition{o.Topic, o.Partition}
@@ -123,7 +123,7 @@ func (s *session) tryUntil(ctx context.Context, b *store.Batch) error {
 			return err
 		}
 		s.metrics.failures.Inc()
-		s.database(err)
+		s.wrote(err)
 		if time.Since(began) > s.c.Patience {
 			return fmt.Errorf("projecting: %w", err)
 		}

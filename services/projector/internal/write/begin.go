@@ -50,7 +50,7 @@ func (s *session) begin(ctx context.Context, assigned map[string]map[int32]kgo.O
 
 func (s *session) beginOnce(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	stored, err := s.store.ProjectedOffsets(ctx)
-	s.database(err)
+	s.read(err)
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,21 @@ type Loop struct {
 	logger  *zap.Logger
 	// kafka and database say how the two are, nil for well.
 	kafka, database func(error)
+	// full says that the database took nothing at the last try for want of room.
+	full atomic.Bool
+}
+
+// read says how the database is after a question: one that is full answers them.
+func (l *Loop) read(err error) {
+	if err != nil || !l.full.Load() {
+		l.database(err)
+	}
+}
+
+// wrote says how it is after a batch.
+func (l *Loop) wrote(err error) {
+	l.full.Store(errors.Is(err, store.ErrNoRoom))
+	l.database(err)
 }
 
 // New makes a loop. kafka and database are told how the two are, nil for well.
@@ -132,7 +147,7 @@ func (l *Loop) awaitStore(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		l.database(err)
+		l.read(err)
 		if err == nil {
 			return nil
 		}
@@ -261,7 +276,7 @@ func (s *session) poll(ctx context.Context, wait time.Duration, most int) ([]*kg
 		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 			errs = append(errs, fmt.Errorf("%w: topic %s was deleted and made again: %w", ErrLog, t, err))
 		default:
-			errs = append(errs, fmt.Errorf("reading %s/%d: %w", t, p, err))
+			errs = append(errs, kafka.Reading(t, p, err))
 		}
 	})
 	if len(errs) > 0 {
