@@ -59,9 +59,16 @@ func chromium(t *testing.T) string {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	path := chromium(t)
+	// Not the test's own folder, which has to be empty in the end: a helper process of
+	// the browser may write to it after the browser has ended.
+	profile, err := os.MkdirTemp("", "aftercall-e2e-browser-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 	allocated, cancelAll := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
-		chromedp.UserDataDir(t.TempDir()))...)
+		chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(patience))...)
 	t.Cleanup(cancelAll)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(cancel)
@@ -194,9 +201,9 @@ func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
 	answer.Store(http.StatusOK)
 	var taken atomic.Int32
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		taken.Add(1)
 		w.WriteHeader(int(answer.Load()))
 		_, _ = w.Write([]byte("<script>alert('from the endpoint')</script>"))
-		taken.Add(1)
 	}))
 	defer receiver.Close()
 
@@ -232,7 +239,7 @@ func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
 		b.do(chromedp.Reload(), chromedp.Evaluate(`document.querySelectorAll('main td a[href^="/attempts/"]').length`, &n))
 		return n > 0
 	})
-	b.do(chromedp.Click(`main td a[href^="/attempts/"]`, chromedp.ByQuery))
+	b.click(`main td a[href^="/attempts/"]`) // at once: the list moves when there is a new one
 	b.sees("503")
 	b.sees("<img src=x onerror=alert(1)>")
 	b.accessible("the attempt's page")
