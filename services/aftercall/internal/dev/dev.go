@@ -122,7 +122,7 @@ func Run(ctx context.Context, o Options) error {
 		o: o, broker: broker, kafka: broker.Kafka(), db: db, keyset: keyset, policy: policy, rules: rules,
 		console: console, receiver: receiver, health: lifecycle.NewHealth(),
 	}
-	p.kafka.Logger = o.Logger.Named("kafka")
+	p.kafka.Logger = o.Logger.Named("dev").Named("kafka")
 	return p.run(ctx)
 }
 
@@ -164,7 +164,7 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := admin.PublishSubscriptions(ctx, p.kafka, deps); err != nil {
+	if err := admin.PublishSubscriptions(ctx, p.kafkaOf("admin"), deps); err != nil {
 		return fmt.Errorf("publishing the subscriptions: %w", err)
 	}
 	token, err := p.token(ctx)
@@ -178,21 +178,21 @@ func (p *process) run(ctx context.Context) error {
 	services := map[string]func(context.Context) error{
 		"broker": p.tend,
 		"router": func(ctx context.Context) error {
-			return router.Run(ctx, router.Config{Kafka: p.kafka, Instance: instance},
+			return router.Run(ctx, router.Config{Kafka: p.kafkaOf("router"), Instance: instance},
 				router.Deps{Logger: p.o.Logger.Named("router"), Registry: registry, Health: p.health, Tracer: tracer})
 		},
 		"sender": func(ctx context.Context) error {
-			return sender.Run(ctx, sender.Config{Kafka: p.kafka, Instance: instance, StaticInstance: true, MaxInFlight: 512}, sender.Deps{
+			return sender.Run(ctx, sender.Config{Kafka: p.kafkaOf("sender"), Instance: instance, StaticInstance: true, MaxInFlight: 512}, sender.Deps{
 				Logger: p.o.Logger.Named("sender"), Registry: registry, Health: p.health, Keyset: p.keyset, Tracer: tracer, Version: telemetry.Version(),
 				Transport: p.policy.Transport(safedial.TransportOptions{MaxIdleConnsPerHost: 512, MaxIdleConns: 4096}),
 			})
 		},
 		"projector": func(ctx context.Context) error {
-			return projector.Run(ctx, projector.Config{Kafka: p.kafka, Instance: instance}.WithDefaults(),
+			return projector.Run(ctx, projector.Config{Kafka: p.kafkaOf("projector"), Instance: instance}.WithDefaults(),
 				projector.Deps{Logger: p.o.Logger.Named("projector"), Registry: registry, Health: p.health, Store: p.db, Pruned: p.db, Tracer: tracer})
 		},
 		"admin": func(ctx context.Context) error {
-			return admin.Run(ctx, admin.Config{Kafka: p.kafka, FirstSteps: true}, deps)
+			return admin.Run(ctx, admin.Config{Kafka: p.kafkaOf("admin"), FirstSteps: true}, deps)
 		},
 		"receiver": func(ctx context.Context) error {
 			return listen.Serve(ctx, p.receiver, listen.Handler(listen.Options{Secrets: secrets}))
@@ -224,9 +224,16 @@ func (p *process) run(ctx context.Context) error {
 	return lifecycle.Run(ctx, services)
 }
 
+// kafkaOf is how a part reaches the broker: what its client says is that part's.
+func (p *process) kafkaOf(part string) kafka.Config {
+	c := p.kafka
+	c.Logger = p.o.Logger.Named(part).Named("kafka")
+	return c
+}
+
 // tend keeps the broker within its limits, and tells people when it refuses CDRs.
 func (p *process) tend(ctx context.Context) error {
-	const check = "room"
+	const check = "broker.room"
 	p.health.Register(check)
 	refused := false
 	return p.broker.Tend(ctx, func(err error) {

@@ -280,18 +280,18 @@ func (l *Loop) faults(fetches kgo.Fetches) (bombs []*kgo.ErrDecompressTooLarge, 
 	for _, e := range fetches.Errors() {
 		var bomb *kgo.ErrDecompressTooLarge
 		var loss *kgo.ErrDataLoss
-		where := fmt.Sprintf("reading %s/%d", e.Topic, e.Partition)
+		reading := func(err error) error { return kafka.Reading(e.Topic, e.Partition, err) }
 		switch {
 		case errors.As(e.Err, &bomb):
 			bombs = append(bombs, bomb)
 		case isFenced(e.Err):
-			return nil, fmt.Errorf("%s: %w", where, e.Err)
+			return nil, reading(e.Err)
 		case errors.As(e.Err, &loss), errors.Is(e.Err, kerr.OffsetOutOfRange):
-			return nil, fatal{fmt.Errorf("%s: the log does not hold the position any more, records are lost: %w", where, e.Err)}
+			return nil, fatal{reading(fmt.Errorf("the log does not hold the position any more, records are lost: %w", e.Err))}
 		case errors.Is(e.Err, kerr.UnknownTopicID):
-			return nil, fatal{fmt.Errorf("%s: %w", where, kafka.Explained(e.Err))}
+			return nil, fatal{reading(kafka.Explained(e.Err))}
 		case l.config.Kafka.Denied(e.Err):
-			return nil, fatal{fmt.Errorf("%s: %w", where, kafka.Explained(e.Err))}
+			return nil, fatal{reading(kafka.Explained(e.Err))}
 		default:
 			l.logger.Warn("poll.failed", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition), zap.Error(e.Err))
 		}

@@ -30,7 +30,7 @@ func (e *Engine) poll(ctx context.Context) {
 			switch {
 			case errors.Is(err.Err, context.Canceled), errors.Is(err.Err, context.DeadlineExceeded):
 			case final(err.Err):
-				e.fail(fmt.Errorf("reading %s/%d: %w", err.Topic, err.Partition, kafka.Explained(err.Err)))
+				e.fail(kafka.Reading(err.Topic, err.Partition, kafka.Explained(err.Err)))
 			default:
 				e.logger.Warn("deliveries.read.failed", zap.Int32("partition", err.Partition), zap.Error(err.Err))
 			}

@@ -193,7 +193,7 @@ func (m *Mover) poll(ctx context.Context, wait time.Duration) error {
 		switch {
 		case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled), errors.Is(e.Err, kgo.ErrClientClosed):
 		case errors.As(e.Err, &loss), errors.Is(e.Err, kerr.UnknownTopicID), errors.Is(e.Err, kerr.OffsetOutOfRange):
-			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, kafka.Explained(e.Err))
+			return kafka.Reading(e.Topic, e.Partition, kafka.Explained(e.Err))
 		default:
 			m.logger.Warn("delay.read.failed", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition), zap.Error(e.Err))
 		}
