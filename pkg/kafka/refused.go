@@ -18,7 +18,7 @@ func Explained(err error) error {
 	case errors.Is(err, kerr.UnknownTopicID):
 		return fmt.Errorf("%w: %w", ErrMadeAnew, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("Kafka does not accept AFTERCALL_KAFKA_SASL_USERNAME and AFTERCALL_KAFKA_SASL_PASSWORD any more, which are read at a start: %w", err)
+		return fmt.Errorf("the brokers do not accept AFTERCALL_KAFKA_SASL_USERNAME and AFTERCALL_KAFKA_SASL_PASSWORD any more, which are read at a start: %w", err)
 	}
 	return err
 }

@@ -43,6 +43,8 @@ func TestFaultsOfACommitLoseNothingAndRepeatNothing(t *testing.T) {
 		{"EndTxn comes while the markers of the last one are written", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ConcurrentTransactions, Count: 3}},
 		{"the coordinator moves while a new producer asks for its id", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.EndTxn}, TopLevel: true, Err: kerr.NotCoordinator, Count: 4}},
 		{"Produce refused", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic.Deliveries, Err: kerr.InvalidTxnState, Count: 2}},
+		{"too few replicas in sync", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic.Deliveries, Err: kerr.NotEnoughReplicas, Count: 5}},
+		{"too few replicas in sync, said after the append", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic.Deliveries, Err: kerr.NotEnoughReplicasAfterAppend, Count: 5}},
 		{"the producer is fenced once", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ProducerFenced, Count: 1}},
 		{"AddPartitionsToTxn refused", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: topic.Deliveries, Err: kerr.CoordinatorNotAvailable, Count: 2}},
 	} {
