@@ -84,6 +84,7 @@ func (s *Subscription) SetDefaults() {
 func Validate(s *Subscription, rules URLRules) []FieldError {
 	v := &validation{}
 	v.text("/name", s.Name, MaxName, false)
+	v.name(s.Name)
 	v.endpoint(s, rules)
 	v.events(s.Events)
 	v.headers(s.Headers)
@@ -113,6 +114,20 @@ func (v *validation) text(pointer, s string, limit int, lines bool) {
 	}):
 		v.add(pointer, CodeInvalidText, "This contains a control character: remove it.")
 	}
+}
+
+// name refuses what leaves a row without a name to see, or turns the text around it.
+func (v *validation) name(s string) {
+	switch {
+	case strings.ContainsFunc(s, func(c rune) bool { return unicode.Is(unicode.Bidi_Control, c) }):
+		v.add("/name", CodeInvalidText, "This contains an invisible character that changes the direction of text: remove it.")
+	case s != "" && !strings.ContainsFunc(s, visible):
+		v.add("/name", CodeInvalidText, "This has no visible character.")
+	}
+}
+
+func visible(c rune) bool {
+	return unicode.In(c, unicode.L, unicode.N, unicode.P, unicode.S) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c) && c != '\u2800'
 }
 
 func (v *validation) endpoint(s *Subscription, rules URLRules) {

@@ -142,7 +142,7 @@ func (a *API) subscriptions() {
 		})
 
 	route(a, access.Write, huma.Operation{OperationID: "testSubscription", Method: http.MethodPost, Path: "/subscriptions/{id}/test", Summary: "Send a test webhook to one subscription", Tags: []string{"Tests"},
-		Description: "It gets it when it is active and has App.TestWebhook.", DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}},
+		Description: "It gets it when it is active, whatever its events are.", DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}},
 		func(ctx context.Context, in *SubscriptionID) (*struct{ Body webhooks.Test }, error) {
 			t, err := a.webhooks.SendTest(ctx, in.ID, actor(ctx))
 			if err != nil {
