@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/aftercall/aftercall/pkg/topic"
@@ -16,7 +17,7 @@ var roles = map[string]string{
 
 // groups says who works, and how far each is behind.
 func (m Machine) groups(ctx context.Context, r *Report, s settings) {
-	rows, err := lag.Measure(ctx, s.Kafka)
+	rows, err := lag.Measure(ctx, s.Kafka, slices.Sorted(maps.Keys(s.Sources))...)
 	if err != nil {
 		r.add(CheckGroups, Warn, "the groups cannot be looked at: "+oneLine(err), "who works, and how far behind, is not known", "give this user the right to describe groups: kafka-acls --add --operation Describe --group 'aftercall-' --resource-pattern-type prefixed")
 		return

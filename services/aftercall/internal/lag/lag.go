@@ -4,13 +4,16 @@ package lag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aftercall/aftercall/pkg/kafka"
@@ -42,8 +45,9 @@ var groups = []struct {
 	{topic.GroupProjector, []string{topic.Events, topic.Rejected, topic.History}},
 }
 
-// Measure asks Kafka.
-func Measure(ctx context.Context, c kafka.Config) ([]Row, error) {
+// Measure asks Kafka. Further topics of CDRs are the router's too; one that is not
+// there yet has no partitions.
+func Measure(ctx context.Context, c kafka.Config, further ...string) ([]Row, error) {
 	if err := kafka.Ping(ctx, c); err != nil {
 		return nil, err
 	}
@@ -55,6 +59,11 @@ func Measure(ctx context.Context, c kafka.Config) ([]Row, error) {
 	adm := kadm.NewClient(cl)
 	var rows []Row
 	for _, g := range groups {
+		own := len(g.topics)
+		if g.name == topic.GroupRouter {
+			further = slices.DeleteFunc(slices.Clone(further), func(name string) bool { return slices.Contains(g.topics, name) })
+			g.topics = slices.Concat(g.topics, further)
+		}
 		starts, err := adm.ListStartOffsets(ctx, g.topics...)
 		if err != nil {
 			return nil, fmt.Errorf("asking where logs begin: %w", err)
@@ -69,9 +78,12 @@ func Measure(ctx context.Context, c kafka.Config) ([]Row, error) {
 			// A group that has never run has no offsets either.
 			commits, _ = adm.FetchOffsets(ctx, g.name)
 		}
-		for _, name := range g.topics {
+		for i, name := range g.topics {
 			row := Row{Group: g.name, Topic: name, Members: members}
-			if _, there := ends[name]; !there {
+			if _, there := ends[name]; i >= own && (!there || errors.Is(ends[name][-1].Err, kerr.UnknownTopicOrPartition)) {
+				rows = append(rows, row)
+				continue
+			} else if !there {
 				return nil, fmt.Errorf("topic %s does not exist: aftercall topics makes it", name)
 			}
 			for id, end := range ends[name] {
@@ -103,7 +115,8 @@ how many members the group has. Of the delay topics (aftercall-mover) these are 
 deliveries that wait for their next attempt. At rest the end of a transaction may stay
 in each partition: it counts as a record.
 
-Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and SASL.`,
+Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and SASL.
+Topics of AFTERCALL_SOURCES are looked at as the router reads them.`,
 		Example: `  aftercall lag
   aftercall lag --brokers kafka-1:9092 | jq 'select(.records > 1000)'`,
 		Args: cobra.NoArgs,
@@ -114,7 +127,11 @@ Connects by --brokers, or AFTERCALL_BROKERS, and AFTERCALL_KAFKA_… for TLS and
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
 			defer cancel()
-			rows, err := Measure(ctx, c)
+			further, err := broker.Sources()
+			if err != nil {
+				return err
+			}
+			rows, err := Measure(ctx, c, further...)
 			if err != nil {
 				return err
 			}

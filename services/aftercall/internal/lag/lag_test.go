@@ -47,3 +47,29 @@ func TestLagIsWhatIsWrittenAndNotCommitted(t *testing.T) {
 		t.Errorf("without a broker: %v", err)
 	}
 }
+
+func TestLagOfFurtherSourcesIsTheRoutersToo(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	const other = "contoso.queue.v2"
+	if _, err := kafkatest.Admin(t, c).CreateTopics(t.Context(), 2, 1, nil, other); err != nil {
+		t.Fatal(err)
+	}
+	kafkatest.Produce(t, c, kafkatest.CDR(other, "", `{}`), kafkatest.CDR(other, "", `{}`))
+	t.Setenv("AFTERCALL_SOURCES", other+"=App.QueueWebhook,contoso.later=App.IvrWebhook")
+	cmd := lag.Command()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"--brokers", c.Brokers[0]})
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"topic":"contoso.queue.v2","records":2,"partitions":2`, `"topic":"contoso.later","records":0,"partitions":0`} {
+		if !strings.Contains(out.String(), `{"group":"aftercall-router",`+want) {
+			t.Errorf("want %s in\n%s", want, out.String())
+		}
+	}
+	t.Setenv("AFTERCALL_SOURCES", "aftercall.rejected=App.QueueWebhook")
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "AFTERCALL_SOURCES") {
+		t.Errorf("a source that is none: %v", err)
+	}
+}
