@@ -62,17 +62,13 @@ func Prepare(ctx context.Context, c Config, specs []topic.Spec) error {
 		findings = append(findings, ofBrokers...)
 	}
 	var refused []error
-	var warned []string
 	for _, f := range findings {
 		if f.Severity == Refuse {
 			refused = append(refused, errors.New(f.Message))
-		} else {
-			warned = append(warned, f.Message)
 		}
 	}
-	if len(warned) > 0 {
-		// All at once: on a single broker every topic has two.
-		c.logger().Warn("topics.settings", zap.Int("findings", len(warned)), zap.Strings("all", warned))
+	for _, w := range warnings(findings) {
+		c.logger().Warn("topics.settings", zap.String("finding", w.text), zap.Strings("topics", w.topics))
 	}
 	if len(refused) > 0 {
 		return fmt.Errorf("checking topics: %w", errors.Join(refused...))
@@ -224,6 +220,35 @@ type Finding struct {
 	Severity Severity
 	// Message says what is wrong, why it matters and what to change.
 	Message string
+}
+
+// warning is a finding with all the topics that it is made of.
+type warning struct {
+	text   string
+	topics []string
+}
+
+// warnings folds findings that are the same but for the topic: on a single broker
+// every topic has two.
+func warnings(findings []Finding) []warning {
+	var out []warning
+	for _, f := range findings {
+		if f.Severity == Refuse {
+			continue
+		}
+		text := f.Message
+		if f.Topic != "" {
+			text = strings.ReplaceAll(text, "topic "+f.Topic+" ", "")
+		}
+		i := slices.IndexFunc(out, func(w warning) bool { return w.text == text })
+		if i < 0 {
+			out, i = append(out, warning{text: text}), len(out)
+		}
+		if f.Topic != "" {
+			out[i].topics = append(out[i].topics, f.Topic)
+		}
+	}
+	return out
 }
 
 // Verify compares the topics' settings with what the guarantees need. Refused
