@@ -211,9 +211,10 @@ func (p *process) run(ctx context.Context) error {
 				// The first calls are worth opening, whatever comes after them.
 				Opening: []string{simulate.Transferred, simulate.Answered, simulate.Missed, simulate.Abandoned, simulate.Overflow, simulate.Answered},
 			})
-			if err == nil {
-				// All calls are made; the rest of the process goes on.
+			if err == nil || errors.Is(err, simulate.ErrStopped) {
+				// All calls are made, and the rest of the process goes on; or all of it ends.
 				<-ctx.Done()
+				return nil
 			}
 			return err
 		}

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,7 +80,9 @@ Ctrl-C; with status 1 at the first record that cannot be sent.`,
 				return err
 			}
 			o.Acknowledged = log.Note()
-			err = Run(cmd.Context(), o)
+			if err = Run(cmd.Context(), o); errors.Is(err, ErrStopped) {
+				err = client.Partly(err)
+			}
 			if closing := log.Close(); err == nil {
 				err = closing
 			}

@@ -84,6 +84,9 @@ func ping(ctx context.Context, client *cdrclient.Client) error {
 	return client.Ping(ctx)
 }
 
+// ErrStopped says that a run ended before all the calls that it was to send.
+var ErrStopped = errors.New("stopped")
+
 // inFlight calls are being sent at a time, at most.
 const inFlight = 64
 
@@ -106,6 +109,7 @@ func run(ctx context.Context, o Options, send func(context.Context, ...cdrclient
 	// by ctx: the last records are sent whole.
 	going, stop := context.WithCancel(ctx)
 	defer stop()
+	begun := 0
 	for i := 0; o.Calls == 0 || i < o.Calls; i++ {
 		if !waitUntil(going, start.Add(o.due(i))) {
 			break
@@ -130,6 +134,7 @@ func run(ctx context.Context, o Options, send func(context.Context, ...cdrclient
 			// the time from a call's end to its webhook is a real one.
 			records[j] = cdrclient.Message{CDR: r, Time: now}
 		}
+		begun++
 		sending.Go(func() {
 			defer func() { <-slots }()
 			// 30 s are more than enough for a broker that is there.
@@ -143,6 +148,9 @@ func run(ctx context.Context, o Options, send func(context.Context, ...cdrclient
 		})
 	}
 	sending.Wait()
+	if failed == nil && begun < o.Calls {
+		return fmt.Errorf("%w after %d of %d calls", ErrStopped, begun, o.Calls)
+	}
 	return failed
 }
 

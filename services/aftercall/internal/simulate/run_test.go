@@ -12,11 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/aftercall/aftercall/pkg/cdr"
 	"github.com/aftercall/aftercall/pkg/cdrclient"
 	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
+	"github.com/aftercall/aftercall/services/aftercall/internal/client"
 )
 
 // log of when calls were sent, counted from its making.
@@ -88,6 +91,28 @@ func TestWhatIsBeingSentWhenTheContextEndsIsSentWhole(t *testing.T) {
 			t.Fatalf("cut off: %v", err)
 		}
 	})
+}
+
+func TestARunThatIsStoppedEndsWithThatItIsDoneInPart(t *testing.T) {
+	c := kafkatest.Start(t).Config()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := Command()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetErr(&bytes.Buffer{})
+	cmd.SetArgs([]string{"--brokers", c.Brokers[0], "--calls", "1000", "--interval", "1h"})
+	first := kafkatest.Client(t, c, kgo.ConsumeTopics(topic.CDRIvr, topic.CDRQueue, topic.CDRAgent, topic.CDRRecording), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	go func() {
+		// The first call goes out at once, the second in an hour.
+		for ctx.Err() == nil && first.PollFetches(ctx).Empty() {
+		}
+		cancel()
+	}()
+	err := cmd.ExecuteContext(ctx)
+	var exit *client.ExitError
+	if !errors.As(err, &exit) || exit.Code != client.ExitPartly || !strings.Contains(err.Error(), "stopped after 1 of 1000 calls") {
+		t.Errorf("it ends with %v", err)
+	}
 }
 
 func TestSimulatedCallsArriveOnTheirTopics(t *testing.T) {
