@@ -99,7 +99,7 @@ func (c *Console) showTest(w http.ResponseWriter, r *http.Request) error {
 	}
 	if target != "" {
 		page.Again = "/webhooks/" + url.PathEscape(target) + "/test"
-		page.NoneTitle = "This webhook is not active, or does not have App.TestWebhook"
+		page.NoneTitle = "This webhook is not active"
 	}
 	var expected []*subscription.Subscription
 	if sample {
