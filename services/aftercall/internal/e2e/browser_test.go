@@ -196,7 +196,10 @@ func devWithBrowserIn(t *testing.T, data string) (b *tab, console string, k kafk
 }
 
 func TestANewcomerAddsBreaksFindsMendsAndResendsInABrowser(t *testing.T) {
-	b, console, k := devWithBrowser(t)
+	onConsoles(t, newcomer)
+}
+
+func newcomer(t *testing.T, b *tab, console string, k kafka.Config) {
 	var answer atomic.Int32
 	answer.Store(http.StatusOK)
 	var taken atomic.Int32
