@@ -122,7 +122,7 @@ func (c Config) completion() func([]kafka.Message, error) {
 			return
 		}
 		for _, m := range messages {
-			c.Acknowledged(Acknowledgement{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset, Value: m.Value}) //nolint:gosec // Kafka counts partitions in 32 bits
+			c.Acknowledged(Acknowledgement{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset, Value: m.Value})
 		}
 	}
 }
