@@ -31,7 +31,10 @@ const hostile = `</td></title></textarea><script>window.pwned=1</script><img src
 	"\u202egnp.exe\u2066 \u001b[31m\u001b]0;x\u0007 ${7*7} {{.}} =HYPERLINK(\"https://evil.example/\")"
 
 // shortHostile fits where characters are few, and are no control characters.
-const shortHostile = `=x"><script>window.pwned=4</script><img src=x onerror=window.pwned=5>` + "\u202e"
+const shortHostile = hostileName + "\u202e"
+
+// hostileName is one that a webhook may have: nothing in it turns text around.
+const hostileName = `=x"><script>window.pwned=4</script><img src=x onerror=window.pwned=5>`
 
 // watched is what a browser did that no page of ours makes it do.
 type watched struct {
@@ -114,7 +117,7 @@ func TestNoPageTakesWhatOthersWroteForItsOwn(t *testing.T) {
 	a := &api{t: t, base: console + "/api/v1", token: strings.TrimSpace(string(token))}
 	var webhook string
 	for _, path := range []string{"/%3Cscript%3E?q=%22%3E%3Cimg%20src=x%20onerror=window.pwned=7%3E", "/broken"} {
-		webhook = a.subscription(map[string]any{"name": shortHostile + path[:4], "description": shortHostile, "endpoint": receiver.URL + path, "events": []string{topic.TypeQueue, topic.TypeTest}, "schedule": "once",
+		webhook = a.subscription(map[string]any{"name": hostileName + path[:4], "description": shortHostile, "endpoint": receiver.URL + path, "events": []string{topic.TypeQueue, topic.TypeTest}, "schedule": "once",
 			"headers": []map[string]any{{"name": "x-'*`|~", "value": shortHostile[:40] + "{{.}}", "secret": false}, {"name": "x-key", "value": "k"}}})
 	}
 	a.subscription(map[string]any{"name": "scoped " + shortHostile[:60], "endpoint": receiver.URL, "events": []string{topic.TypeQueue}, "ou_scope": "Root/" + shortHostile, "filter": `cdr.QueueName == "<script>window.pwned=8</script>"`})

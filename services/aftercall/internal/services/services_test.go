@@ -48,6 +48,8 @@ func TestASettingIsPrintedOnceMaskedWithItsOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("AFTERCALL_BROKERS", "kafka-1:9092")
+	t.Setenv("AFTERCALL_KAFKA_SASL_MECHANISM", "PLAIN")
+	t.Setenv("AFTERCALL_KAFKA_SASL_USERNAME", "me")
 	t.Setenv("AFTERCALL_KAFKA_SASL_PASSWORD_FILE", path)
 	t.Setenv("AFTERCALL_DATABASE_URL", "postgres://me:canary@db/aftercall")
 	read := func(args ...string) map[string]setting {
