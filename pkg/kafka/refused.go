@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -35,6 +36,10 @@ func (c Config) Denied(err error) bool {
 	}
 	return errors.Is(err, kerr.SaslAuthenticationFailed) && !c.TokenRefused(err)
 }
+
+// AskAgain is how long to wait before a broker is asked again that did not take our
+// token.
+const AskAgain = time.Second
 
 // TokenRefused says that the brokers did not take our token. That passes: it may be
 // renewed any time, and is read again for every connection.

@@ -5,14 +5,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // lateAtMost is how long a broker may take to carry a commit out whose sender has
 // hung up.
 const lateAtMost = 30 * time.Second
-
-// keyCommit is the request that commits offsets.
-const keyCommit = 8
 
 // lateCommits sees commits that got no answer. The broker may still carry one out,
 // after those that followed it: the group's position would then go back, and stay
@@ -28,7 +26,7 @@ type lateCommits struct {
 
 // OnBrokerE2E sees what became of a request.
 func (l *lateCommits) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
-	if key != keyCommit || e2e.Err() == nil {
+	if key != kmsg.OffsetCommit.Int16() || e2e.Err() == nil {
 		return
 	}
 	l.mu.Lock()

@@ -236,9 +236,6 @@ func (e *Engine) settle(j *core.Job, records []*kgo.Record) {
 // write keeps a record that no job waits for.
 func (e *Engine) write(r *kgo.Record) { e.produce(r, func() {}) }
 
-// askAgain is how often a broker is asked again that does not take our token.
-const askAgain = time.Second
-
 // produce calls kept when a record is acknowledged. The client itself outlasts all
 // that passes, but not a token that has expired and is renewed too late; an error
 // that stays ends the engine.
@@ -249,7 +246,7 @@ func (e *Engine) produce(r *kgo.Record, kept func()) {
 			kept()
 		case e.producing.Err() != nil, errors.Is(err, kgo.ErrClientClosed):
 		case e.cfg.Kafka.TokenRefused(err):
-			time.AfterFunc(askAgain, func() { e.produce(r, kept) })
+			time.AfterFunc(kafka.AskAgain, func() { e.produce(r, kept) })
 		default:
 			e.fail(fmt.Errorf("producing to %s: %w", r.Topic, kafka.Explained(err)))
 		}

@@ -6,10 +6,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-)
 
-// askAgain is how often a broker is asked again that does not take our token.
-const askAgain = time.Second
+	"github.com/aftercall/aftercall/pkg/kafka"
+)
 
 // produce writes records for as long as it takes. The client itself outlasts all
 // that passes, but not a token that has expired and is renewed too late.
@@ -34,7 +33,7 @@ func (m *Mover) produce(ctx context.Context, records []*kgo.Record) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err() //nolint:wrapcheck // the caller says what it was for
-		case <-time.After(askAgain):
+		case <-time.After(kafka.AskAgain):
 		}
 	}
 }
