@@ -11,29 +11,42 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/aftercall/aftercall/pkg/kafka"
 	"github.com/aftercall/aftercall/pkg/kafka/kafkatest"
 	"github.com/aftercall/aftercall/pkg/topic"
 )
 
-func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
-	b := kafkatest.Start(t)
-	c := b.Config()
+func watching(t *testing.T, c kafka.Config) *Watch {
+	t.Helper()
 	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.client.Close()
+	t.Cleanup(w.client.Close)
+	return w
+}
+
+// commits says that a group has finished the first records of the queue's topic.
+func commits(t *testing.T, c kafka.Config, group string, records int64) {
+	t.Helper()
+	committed := kadm.Offsets{}
+	committed.AddOffset(topic.CDRQueue, 0, records, -1)
+	if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), group, committed); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
+	b := kafkatest.Start(t)
+	c := b.Config()
+	w := watching(t, c)
 	w.Last = &Last{}
 	var records []*kgo.Record
 	for range 5 {
 		records = append(records, &kgo.Record{Topic: topic.CDRQueue, Value: []byte(`{}`)})
 	}
 	kafkatest.Produce(t, c, records...)
-	committed := kadm.Offsets{}
-	committed.AddOffset(topic.CDRQueue, 0, 2, -1)
-	if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), topic.GroupRouter, committed); err != nil {
-		t.Fatal(err)
-	}
+	commits(t, c, topic.GroupRouter, 2)
 	if err := w.Measure(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -58,34 +71,22 @@ func TestTheLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 func TestAGroupThatComesLaterIsMeasuredLikeTheOthers(t *testing.T) {
 	b := kafkatest.Start(t)
 	c := b.Config()
-	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.client.Close()
+	w := watching(t, c)
 	kafkatest.Produce(t, c, &kgo.Record{Topic: topic.CDRQueue, Value: []byte(`{}`)})
-	works := func(group string) {
-		t.Helper()
-		committed := kadm.Offsets{}
-		committed.AddOffset(topic.CDRQueue, 0, 0, -1)
-		if err := kafkatest.Admin(t, c).CommitAllOffsets(t.Context(), group, committed); err != nil {
-			t.Fatal(err)
-		}
-	}
 	// The answers come in any order; some rounds meet each.
 	for range 10 {
 		if err := w.Measure(t.Context(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	works(topic.GroupSender)
+	commits(t, c, topic.GroupSender, 0)
 	for range 10 {
 		if err := w.Measure(t.Context(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	works(topic.GroupRouter)
-	works(topic.GroupMover)
+	commits(t, c, topic.GroupRouter, 0)
+	commits(t, c, topic.GroupMover, 0)
 	if err := w.Measure(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +100,7 @@ func TestAGroupThatComesLaterIsMeasuredLikeTheOthers(t *testing.T) {
 
 func TestTheEndOfATransactionIsNoRecordThatAGroupIsBehindFor(t *testing.T) {
 	c := kafkatest.Start(t).Config()
-	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.client.Close()
+	w := watching(t, c)
 	w.Last = &Last{}
 	router := kafkatest.Client(t, c, kgo.TransactionalID("router"))
 	for read := range int64(2) {
@@ -142,11 +139,7 @@ func TestTheEndOfATransactionIsNoRecordThatAGroupIsBehindFor(t *testing.T) {
 func TestAnOpenTransactionStopsTheLastStableOffset(t *testing.T) {
 	b := kafkatest.Start(t)
 	c := b.Config()
-	w, err := New(c, prometheus.NewRegistry(), zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.client.Close()
+	w := watching(t, c)
 	hung := kafkatest.Client(t, c, kgo.TransactionalID("hung"))
 	if err := hung.BeginTransaction(); err != nil {
 		t.Fatal(err)
