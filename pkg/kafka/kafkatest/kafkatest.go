@@ -68,7 +68,8 @@ func Start(t testing.TB, options ...func(*embedded.Config)) *Broker {
 
 // StartVirtual runs an embedded broker on a virtual network. Call it inside the
 // bubble of testing/synctest. Heartbeats and waits are long, since each wakeup
-// costs real time.
+// costs real time, but end well within [Patience]: a partition that is assigned
+// while a fetch waits is read only after it.
 func StartVirtual(t testing.TB, options ...func(*embedded.Config)) *Broker {
 	t.Helper()
 	b := Start(t, append([]func(*embedded.Config){func(c *embedded.Config) {
@@ -76,8 +77,8 @@ func StartVirtual(t testing.TB, options ...func(*embedded.Config)) *Broker {
 	}}, options...)...)
 	b.config.Uncompressed = true
 	b.config.Session = 5 * time.Minute
-	b.config.Heartbeat = time.Minute
-	b.config.FetchWait = 5 * time.Minute
+	b.config.Heartbeat = Patience / 3
+	b.config.FetchWait = Patience / 3
 	b.config.MetadataAge = time.Hour
 	return b
 }

@@ -100,6 +100,8 @@ func (p *play) note(format string, args ...any) { p.plan += fmt.Sprintf(format+"
 func (p *play) run() {
 	p.broker = kafkatest.StartVirtual(p.t)
 	p.kafka = p.broker.Config()
+	// Three days pass in a run, and each wakeup costs.
+	p.kafka.Heartbeat, p.kafka.FetchWait = time.Minute, 5*time.Minute
 	p.keyset = secrettest.Keyset(p.t)
 	p.town = &town{rng: rand.New(rand.NewPCG(p.seed, 13)), tempers: map[string]temper{}, seen: map[string]int{}}
 	p.subscribe()
